@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a capture is, once read: photos with pinhole cameras in one world, and the sparse points seen in them.
+
+Notation: cameras are OpenCV's (x right, y down, z forward); `world_to_camera` maps world points to camera points;
+pixel (i, j) covers [i, i+1) x [j, j+1), so its centre is at +0.5. Lengths are in the capture's scene unit, which is
+`unit_mm` millimetres long where that is known.
+"""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pinhole intrinsics, in pixels."""
+
+    width: int  # px
+    height: int  # px
+    fx: float  # principal distance in pixel widths
+    fy: float  # principal distance in pixel heights
+    cx: float  # principal point, px from the left edge
+    cy: float  # principal point, px from the top edge
+
+    @property
+    def K(self) -> np.ndarray:
+        """The intrinsic matrix, [3, 3] float64."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
+
+    def resized(self, width: int, height: int) -> "Camera":
+        """The camera of the same photo resampled to `width` x `height` pixels."""
+        sx, sy = width / self.width, height / self.height
+        return Camera(width, height, self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo with its camera, and what its metadata says about the lens."""
+
+    name: str  # unique in the capture: file name without suffix
+    image_path: Path
+    camera: Camera
+    world_to_camera: np.ndarray  # [4, 4] float64, rigid
+    mask_path: Path | None = None  # white is the subject
+    sharp_path: Path | None = None  # ground truth without defocus, where the capture has it
+    f_number: float | None = None
+    focal_length_mm: float | None = None  # engraved focal length
+    focus_distance: float | None = None  # depth of the focus plane, scene unit, where a file states it
+
+    @property
+    def nominal_pupil_diameter_mm(self) -> float | None:
+        """Focal length over f-number, or None where the metadata lacks one of them."""
+        if self.f_number and self.focal_length_mm:
+            return self.focal_length_mm / self.f_number
+        return None
+
+
+@dataclass(frozen=True)
+class SparsePoints:
+    """Points that structure from motion triangulated."""
+
+    positions: np.ndarray  # [P, 3] float64, world
+    colours: np.ndarray  # [P, 3] uint8, sRGB
+    seen_by: dict[str, np.ndarray] = field(default_factory=dict)  # photo name -> indices into positions, [*] int64
+
+
+@dataclass(frozen=True)
+class UnregisteredPhoto:
+    """A photo that has no pose, and the likely reason in a few words."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Everything the solver knows before it trains."""
+
+    root: Path
+    photos: tuple[Photo, ...]  # sorted by name
+    points: SparsePoints | None = None
+    unit_mm: float | None = None  # length of the scene unit in millimetres, where known
+    unregistered: tuple[UnregisteredPhoto, ...] = ()
+    reprojection_error_px: float | None = None  # mean over the sparse points, of the model that gave the poses
+
+    def with_photos(self, photos: tuple[Photo, ...]) -> "Capture":
+        """The same capture restricted to, or changed to, `photos`."""
+        return replace(self, photos=photos)
