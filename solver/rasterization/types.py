@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every rasterizer takes and gives.
 
-Notation: N Gaussians, S = (sh_degree + 1)^2 spherical-harmonics coefficients, E extra channels, an image of H x W
-pixels whose centres are at +0.5. World and camera axes are OpenCV's (x right, y down, z forward).
+Notation: N Gaussians, S = (sh_degree + 1)^2 spherical-harmonics coefficients, E extra channels, an image of
+H x W pixels whose centres are at +0.5. World and camera axes are OpenCV's (x right, y down, z forward).
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Backend = Literal["cpu", "reference", "gsplat"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,9 @@ class View:
 
 @dataclass(frozen=True)
 class Aperture:
-    """What turns a pinhole into a lens: where its light comes from and where it is focused (docs/how_it_works.md)."""
+    """What turns a pinhole into a lens: where its light comes from and where it is focused
+    (docs/how_it_works.md).
+    """
 
     pupil_diameter: Tensor  # [], entrance pupil, scene unit
     inverse_focus_distance: Tensor  # [], 1 / scene unit; 0 is focus at infinity

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one way into every rasterizer.
+
+A backend is a function `render` with the signature of `reference.render`: it turns Gaussians into an image
+of packed features (colour, depth, extras) and its alpha. What is the same for all is done here: checks,
+background, unpacking.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from solver.rasterization.types import Aperture, Backend, RasterizationSettings, Rendering, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+_DEFAULTS = RasterizationSettings()
+
+
+def rasterize(
+    means: Tensor,  # [N, 3]
+    quaternions: Tensor,  # [N, 4]
+    scales: Tensor,  # [N, 3]
+    opacities: Tensor,  # [N]
+    sh_coefficients: Tensor,  # [N, S, 3]
+    view: View,
+    *,
+    sh_degree: int,
+    extras: Tensor | None = None,  # [N, E]
+    aperture: Aperture | None = None,
+    background: Tensor | None = None,  # [3]
+    settings: RasterizationSettings = _DEFAULTS,
+    backend: Backend = "cpu",
+) -> Rendering:
+    """Render Gaussians as one camera sees them, sharp or through a lens, with the mathematics of gsplat 1.5.
+
+    A Gaussian is projected by the local affine approximation (Zwicker et al., "EWA Splatting", 2002),
+    widened by `settings.eps2d`, and composited front to back in order of z. At a pixel its alpha is
+    min(0.999, opacity exp(-d^T Sigma^-1 d / 2)); alphas below 1/255 are skipped, and the Gaussian that would
+    bring the transmittance to 1e-4 or less is dropped with all behind it. Gaussians nearer than
+    `settings.near_plane` or beyond `settings.far_plane` are invisible.
+
+    Through an `aperture` a Gaussian at depth z is blurred by a disc of diameter D f |1/z - 1/d0| px, for
+    which a Gaussian of equal variance (sigma = diameter / 4) stands in: its projected covariance grows, and
+    its opacity falls by the root of the determinants' ratio, so that its energy stays.
+
+    Gradients flow to every floating-point tensor, also the camera's (`world_to_camera` and K's four
+    parameters) and the aperture's; from blur to depth they are never cut.
+
+    Args:
+        means: centres in the world.
+        quaternions: rotations as (w, x, y, z), of any length but zero.
+        scales: standard deviations along the rotated axes, scene unit, positive.
+        opacities: in (0, 1).
+        sh_coefficients: spherical harmonics of colour, linear light; colour is max(SH + 0.5, 0).
+        view: the camera.
+        sh_degree: the degree in use, 0 to 3, with (sh_degree + 1)^2 <= S.
+        extras: further features to composite beside colour and depth.
+        aperture: the lens, or None for a pinhole.
+        background: colour behind everything, or None for black.
+        settings: constants; the defaults are gsplat's.
+        backend: "cpu" computes in float32, "reference" in the tensors' own type, "gsplat" in float32 on CUDA.
+
+    Returns:
+        The image and what goes with it, in the type of the backend.
+
+    Raises:
+        ValueError: shapes that do not fit together.
+    """
+    _check(means, quaternions, scales, opacities, sh_coefficients, extras, sh_degree, settings)
+    features, alpha, visible = _renderer(backend)(
+        means, quaternions, scales, opacities, sh_coefficients, extras, view, aperture, sh_degree, settings
+    )
+    colour = features[..., :3]
+    if background is not None:
+        colour = colour + (1 - alpha)[..., None] * background
+    return Rendering(
+        colour=colour,
+        depth=features[..., 3],
+        alpha=alpha,
+        extras=None if extras is None else features[..., 4:],
+        visible=visible,
+    )
+
+
+def _renderer(backend: Backend) -> Callable:
+    if backend == "cpu":
+        from solver.rasterization.cpu import render
+    elif backend == "gsplat":
+        from solver.rasterization.gsplat_backend import render
+    elif backend == "reference":
+        from solver.rasterization.reference import render
+    else:
+        raise ValueError(f"no rasterizer is called {backend!r}")
+    return render
+
+
+def _check(
+    means: Tensor,  # [N, 3]
+    quaternions: Tensor,  # [N, 4]
+    scales: Tensor,  # [N, 3]
+    opacities: Tensor,  # [N]
+    sh_coefficients: Tensor,  # [N, S, 3]
+    extras: Tensor | None,  # [N, E]
+    sh_degree: int,
+    settings: RasterizationSettings,
+) -> None:
+    count = len(means)
+    if means.shape != (count, 3) or quaternions.shape != (count, 4) or scales.shape != (count, 3):
+        raise ValueError(
+            f"means, quaternions, scales do not fit: {means.shape}, {quaternions.shape}, {scales.shape}"
+        )
+    if opacities.shape != (count,):
+        raise ValueError(f"opacities must be [{count}], not {tuple(opacities.shape)}")
+    if sh_coefficients.ndim != 3 or (len(sh_coefficients), sh_coefficients.shape[2]) != (count, 3):
+        raise ValueError(f"sh_coefficients must be [{count}, S, 3], not {tuple(sh_coefficients.shape)}")
+    if not 0 <= sh_degree <= 3 or (sh_degree + 1) ** 2 > sh_coefficients.shape[1]:
+        raise ValueError(f"degree {sh_degree} does not fit {sh_coefficients.shape[1]} coefficients")
+    if extras is not None and (extras.ndim != 2 or len(extras) != count):
+        raise ValueError(f"extras must be [{count}, E], not {tuple(extras.shape)}")
+    if settings.near_plane <= 0:
+        raise ValueError("the near plane must lie in front of the camera")
