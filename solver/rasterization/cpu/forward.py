@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compositing a tile, front to back; `layout` has the notation.
+
+A tile lives in `planes` [planes, blocks, lanes]: one plane of transmittance, then one of each feature. A
+pixel that has stopped has its transmittance negated, so that every later Gaussian fails the test by itself.
+The innermost loops run over the eight pixels of a block and are written for LLVM to turn into vectors: no
+branches, no calls, all float32.
+"""
+
+import numpy as np
+
+from solver.rasterization.cpu.compilation import kernel, lowest_bit
+from solver.rasterization.cpu.layout import (
+    BLOCKS,
+    DECAY_A,
+    DECAY_I,
+    EXP2_0,
+    EXP2_1,
+    EXP2_2,
+    EXP2_3,
+    EXP2_4,
+    EXP2_5,
+    EXTRAS,
+    HALF,
+    LANE_OFFSETS,
+    LANES,
+    LOG2_OPACITY,
+    LOWEST_EXPONENT,
+    LOWEST_LOG2_ALPHA,
+    MAX_ALPHA,
+    MIN_TRANSMITTANCE,
+    ONE,
+    SHEAR,
+    TILE,
+    U_CELL,
+    U_FRACTION,
+    V_CELL,
+    V_FRACTION,
+    ZERO,
+)
+
+TRANSMITTANCE, FEATURES = 0, 1  # planes
+_PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
+
+
+@kernel(
+    "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1],"
+    "float32[:,:,::1], float32[:,::1], int64, int64)",
+    fast=True,
+)
+def composite(
+    geometry,  # [N, 8]
+    features,  # [N, 4 + E]
+    pair_gaussians,  # [P]
+    pair_masks,  # [P]
+    tile_offsets,  # [tiles + 1]
+    image,  # [H, W, 4 + E], written
+    alpha_image,  # [H, W], written
+    part,
+    parts,
+):
+    """Composite every `parts`-th tile."""
+    height, width, channels = image.shape
+    tiles_across = (width + TILE - 1) // TILE
+    planes = np.empty((FEATURES + channels, BLOCKS, LANES), np.float32)
+    weights = np.empty(LANES, np.float32)
+    for tile in range(part, len(tile_offsets) - 1, parts):
+        left, top = tile % tiles_across * TILE, tile // tiles_across * TILE
+        planes[:] = ZERO
+        for row in range(min(TILE, height - top)):
+            for column in range(min(TILE, width - left)):
+                planes[TRANSMITTANCE, 2 * row + column // LANES, column % LANES] = ONE
+
+        first_pair = tile_offsets[tile]
+        for pair in range(first_pair, tile_offsets[tile + 1]):
+            if (pair - first_pair) % _PAIRS_BETWEEN_CHECKS == 0 and planes[TRANSMITTANCE].max() <= ZERO:
+                break
+            n = pair_gaussians[pair]
+            dx_0 = np.float32(left) - geometry[n, U_CELL] + HALF - geometry[n, U_FRACTION]
+            dy_0 = np.float32(top) - geometry[n, V_CELL] + HALF - geometry[n, V_FRACTION]
+            a, i, k = geometry[n, DECAY_A], geometry[n, DECAY_I], geometry[n, SHEAR]
+            log2_opacity = geometry[n, LOG2_OPACITY]
+            f_0, f_1, f_2, f_3 = features[n, 0], features[n, 1], features[n, 2], features[n, 3]
+            mask = pair_masks[pair]
+            while mask != 0:
+                b = lowest_bit(mask)
+                mask &= mask - np.uint32(1)
+                dy = dy_0 + np.float32(b >> 1)
+                w_0 = dx_0 + np.float32((b & 1) * LANES) - k * dy
+                level = log2_opacity - i * dy * dy
+                for lane in range(LANES):
+                    w = w_0 + LANE_OFFSETS[lane]
+                    q = level - a * w * w
+                    e = max(q, LOWEST_EXPONENT)
+                    p = EXP2_0 + e * (EXP2_1 + e * (EXP2_2 + e * (EXP2_3 + e * (EXP2_4 + e * EXP2_5))))
+                    p *= p
+                    p *= p
+                    p *= p
+                    alpha = min(p, MAX_ALPHA) if q >= LOWEST_LOG2_ALPHA else ZERO
+                    before = planes[TRANSMITTANCE, b, lane]
+                    weight = alpha * before
+                    after = before - weight
+                    goes_on = after > MIN_TRANSMITTANCE
+                    weight = weight if goes_on else ZERO
+                    planes[TRANSMITTANCE, b, lane] = after if goes_on else -abs(before)
+                    planes[FEATURES, b, lane] += weight * f_0
+                    planes[FEATURES + 1, b, lane] += weight * f_1
+                    planes[FEATURES + 2, b, lane] += weight * f_2
+                    planes[FEATURES + 3, b, lane] += weight * f_3
+                    weights[lane] = weight
+                for e in range(EXTRAS, channels):
+                    f = features[n, e]
+                    for lane in range(LANES):
+                        planes[FEATURES + e, b, lane] += weights[lane] * f
+
+        for row in range(min(TILE, height - top)):
+            for column in range(min(TILE, width - left)):
+                b, lane = 2 * row + column // LANES, column % LANES
+                alpha_image[top + row, left + column] = ONE - abs(planes[TRANSMITTANCE, b, lane])
+                for c in range(channels):
+                    image[top + row, left + column, c] = planes[FEATURES + c, b, lane]
