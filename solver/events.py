@@ -39,7 +39,8 @@ class Reporter:
     """Receives what a run has to say. This base class keeps silent; use it in tests and as a default."""
 
     def __init__(self) -> None:
-        self.timings_s: dict[str, float] = {}
+        self.timings_s: dict[str, float] = {}  # spent so far, by stage
+        self.warnings: list[str] = []
         self._stage: str | None = None
         self._clock = _Clock()
         self._last_emit = 0.0
@@ -69,6 +70,7 @@ class Reporter:
 
     def warning(self, message: str) -> None:
         """Report something that the user should know but that does not stop the run."""
+        self.warnings.append(message)
         self._emit("warning", message=message)
 
     def error(self, error: SolverError) -> None:
@@ -89,6 +91,10 @@ class Reporter:
         """End the present stage, so that `timings_s` is complete."""
         self._close_stage()
         self._stage = None
+        self.close()
+
+    def close(self) -> None:
+        """Stop drawing, so that other output can follow."""
 
     def _close_stage(self) -> None:
         if self._stage is not None:
@@ -152,9 +158,13 @@ class TerminalReporter(Reporter):
             self._bar.stop()
             self._console.print("Cancelled. Run the same command with --resume to go on.")
         elif event == "done":
-            self._finish_bar()
-            self._bar.stop()
+            self.close()
             self._console.print(f"Result: {content['result']}", markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the last bar as it stands."""
+        self._finish_bar()
+        self._bar.stop()
 
     def _finish_bar(self) -> None:
         if self._task is not None:

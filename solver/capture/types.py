@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a capture is, once read: photos with pinhole cameras in one world, and the sparse points seen in them.
 
-Notation: cameras are OpenCV's (x right, y down, z forward); `world_to_camera` maps world points to camera points;
-pixel (i, j) covers [i, i+1) x [j, j+1), so its centre is at +0.5. Lengths are in the capture's scene unit, which is
-`unit_mm` millimetres long where that is known.
+Notation: cameras are OpenCV's (x right, y down, z forward); `world_to_camera` maps world points to camera
+points; pixel (i, j) covers [i, i+1) x [j, j+1), so its centre is at +0.5. Lengths are in the capture's scene
+unit, which is `unit_mm` millimetres long where that is known.
 """
 
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ class Camera:
     cy: float  # principal point, px from the top edge
 
     @property
-    def K(self) -> np.ndarray:
+    def K(self) -> np.ndarray:  # noqa: N802
         """The intrinsic matrix, [3, 3] float64."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
 
@@ -55,6 +55,33 @@ class Photo:
             return self.focal_length_mm / self.f_number
         return None
 
+    @property
+    def centre(self) -> np.ndarray:
+        """The centre of projection, [3], world."""
+        return -self.world_to_camera[:3, :3].T @ self.world_to_camera[:3, 3]
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Project world points [P, 3].
+
+        Returns:
+            pixels [P, 2], depths [P] (scene unit), and whether the point falls inside the image [P] bool.
+        """
+        local = points @ self.world_to_camera[:3, :3].T + self.world_to_camera[:3, 3]
+        depth = local[:, 2]
+        camera, safe = self.camera, np.where(depth > 0, depth, 1.0)
+        pixels = np.stack(
+            [camera.fx * local[:, 0] / safe + camera.cx, camera.fy * local[:, 1] / safe + camera.cy], axis=1
+        )
+        inside = (depth > 0) & (pixels >= 0).all(1) & (pixels < [camera.width, camera.height]).all(1)
+        return pixels, depth, inside
+
+    def unproject(self, rows: np.ndarray, columns: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """World points [P, 3] at the centres of the pixels (rows [P], columns [P]), `depth` [P] away."""
+        camera, z = self.camera, depth.astype(np.float64)
+        x = (columns + 0.5 - camera.cx) / camera.fx * z
+        y = (rows + 0.5 - camera.cy) / camera.fy * z
+        return (np.stack([x, y, z], axis=1) - self.world_to_camera[:3, 3]) @ self.world_to_camera[:3, :3]
+
 
 @dataclass(frozen=True)
 class SparsePoints:
@@ -62,7 +89,9 @@ class SparsePoints:
 
     positions: np.ndarray  # [P, 3] float64, world
     colours: np.ndarray  # [P, 3] uint8, sRGB
-    seen_by: dict[str, np.ndarray] = field(default_factory=dict)  # photo name -> indices into positions, [*] int64
+    seen_by: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # photo name -> indices into positions, [*] int64
 
 
 @dataclass(frozen=True)
@@ -82,7 +111,9 @@ class Capture:
     points: SparsePoints | None = None
     unit_mm: float | None = None  # length of the scene unit in millimetres, where known
     unregistered: tuple[UnregisteredPhoto, ...] = ()
-    reprojection_error_px: float | None = None  # mean over the sparse points, of the model that gave the poses
+    reprojection_error_px: float | None = (
+        None  # mean over the sparse points, of the model that gave the poses
+    )
 
     def with_photos(self, photos: tuple[Photo, ...]) -> "Capture":
         """The same capture restricted to, or changed to, `photos`."""

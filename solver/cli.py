@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line. Each command is a dataclass: its fields are the flags, their comments the help.
+
+Heavy modules are imported by the command that needs them, so that `--help` is instant.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from solver.cancellation import Cancellation
+from solver.config import Defocus, DeviceChoice, Preset, TrainOn, parse_overrides, settings_for
+from solver.errors import Cancelled, SolverError
+from solver.events import EventFormat, Reporter, reporter
+
+EXIT_DONE, EXIT_ERROR, EXIT_CANCELLED = 0, 1, 130
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Turn photos into a sharp 3D model: splats, mesh, all-in-focus images and defocus kernels."""
+
+    capture: tyro.conf.Positional[Path]  # folder of photos, of a transforms.json, or of a COLMAP model
+    output: Path  # result folder; created where needed
+    masks: Path | None = None  # folder of masks named like the photos, white on the subject
+    preset: Preset = "standard"  # how much work to spend
+    iterations: int | None = None  # optimization steps, instead of the preset's
+    max_size: int | None = None  # longest side to work at, px, instead of the preset's
+    device: DeviceChoice = "auto"  # auto takes a CUDA card when there is one
+    seed: int = 0  # of every random choice
+    events: EventFormat = "text"  # json prints one JSON object a line for programs
+    resume: bool = False  # go on from the output folder's checkpoint
+    defocus: Defocus = "dilation"  # none is plain splatting, which takes blur for texture
+    train_on: TrainOn = "photos"  # sharp trains on a capture's ground truth: the ceiling for quality
+    hold_out: int | None = None  # keep every n-th photo out of training and measure on it
+    set: tuple[str, ...] = ()  # NAME=VALUE: any other setting of solver/config.py
+
+    def run(self, watcher: Reporter) -> None:
+        """Reconstruct, with Ctrl-C and SIGTERM as cancellation."""
+        from solver.reconstruct import Job, reconstruct
+
+        settings = settings_for(
+            self.preset,
+            **{
+                "iterations": self.iterations,
+                "max_size": self.max_size,
+                "seed": self.seed,
+                "defocus": self.defocus,
+                "train_on": self.train_on,
+                "hold_out": self.hold_out,
+                **parse_overrides(self.set),
+            },
+        )
+        cancellation = Cancellation()
+        cancellation.install()
+        job = Job(
+            capture=self.capture,
+            output=self.output,
+            settings=settings,
+            masks=self.masks,
+            device=self.device,
+            resume=self.resume,
+            command=sys.argv[1:],
+        )
+        reconstruct(job, watcher, cancellation)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a result against the ground truth of a generated capture."""
+
+    result: tyro.conf.Positional[Path]  # result folder
+    ground_truth: Path  # the capture folder that has ground_truth/
+    json: Path | None = None  # write the numbers here as well
+
+    def run(self, watcher: Reporter) -> None:
+        """Print a table, and write JSON where asked."""
+        from solver.evaluation.evaluate import evaluate
+        from solver.files import write_json
+
+        watcher.stage("evaluate", "Comparing with the truth")
+        numbers = evaluate(self.result, self.ground_truth, watcher.progress)
+        if self.json is not None:
+            write_json(self.json, numbers)
+        watcher.close()
+        for name, value in numbers.items():
+            print(f"{name:<36} {_number(value)}")
+
+
+@dataclass(frozen=True)
+class Render:
+    """Render sharp colour and depth of a result at the cameras of a transforms.json."""
+
+    result: tyro.conf.Positional[Path]  # result folder
+    cameras: Path  # transforms.json
+    output: Path  # folder for NAME.png (sRGB) and NAME.exr (depth, scene unit)
+
+    def run(self, watcher: Reporter) -> None:
+        """Render."""
+        from solver.evaluation.render import render
+
+        watcher.stage("render", "Rendering")
+        render(self.result, self.cameras, self.output, watcher.progress)
+        watcher.done(self.output)
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Say which devices, rasterizers and packages are there, and what is missing."""
+
+    def run(self, watcher: Reporter) -> None:
+        """Print what was found."""
+        from solver.doctor import diagnose
+
+        diagnosis = diagnose()
+        print("\n".join(diagnosis.lines))
+        if not diagnosis.healthy:
+            raise SolverError("this environment is incomplete", remedy="install what is missing above")
+
+
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "reconstruct": Reconstruct,
+    "evaluate": Evaluate,
+    "render": Render,
+    "doctor": Doctor,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code: 0 done, 1 an error that was told, 130 cancelled."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        _COMMANDS,
+        prog="python -m solver",
+        description="Sharp 3D models from blurred macro photos.",
+        args=arguments,
+    )
+    watcher = reporter(getattr(command, "events", "text"))
+    try:
+        command.run(watcher)
+    except SolverError as error:
+        watcher.error(error)
+        return EXIT_ERROR
+    except (Cancelled, KeyboardInterrupt):
+        watcher.cancelled()
+        return EXIT_CANCELLED
+    return EXIT_DONE
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

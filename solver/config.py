@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every number that a reconstruction can be told, with its default and what it does."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from solver.errors import SolverError
+
+Preset = Literal["draft", "standard", "high"]
+Defocus = Literal["dilation", "none"]
+TrainOn = Literal["photos", "sharp"]
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class ReconstructionSettings:
+    """The configuration of one run; `result.json` records all of it."""
+
+    preset: Preset = "standard"  # where the values below came from
+    iterations: int = 3000  # optimization steps, one photo each
+    max_size: int = 800  # longest side that photos are resampled to, px
+    max_gaussians: int = 60_000  # budget of the densification
+    defocus: Defocus = "dilation"  # how blur is rendered while training; "none" is plain splatting
+    train_on: TrainOn = "photos"  # "sharp" trains on a capture's ground truth: the ceiling for quality
+    hold_out: int = 0  # keep every n-th photo out of training and measure on it; 0 keeps none
+    seed: int = 0  # of every random choice
+
+    sh_degree: int = 3  # highest degree of the view-dependent colour, 0 to 3
+    sh_degree_interval: float = 0.1  # part of the run after which one more degree is switched on
+    initial_gaussians: int = 6000  # sparse points are topped up with random ones to this number
+    ssim_weight: float = 0.2  # share of D-SSIM in the photo loss, the rest is L1
+    defocus_warm_up: float = 0.05  # part of the run that renders as a pinhole, while geometry is still a cloud
+    antialiased: bool = True  # keep the energy of splats smaller than a pixel
+
+    means_rate: float = 3e-4  # learning rate of positions, in scene sizes
+    means_rate_final: float = 0.02  # what is left of it at the end, by exponential decay
+    scales_rate: float = 1e-2  # of log scales
+    quaternions_rate: float = 2e-3  # of rotations
+    opacities_rate: float = 5e-2  # of opacity logits
+    colours_rate: float = 5e-3  # of the constant colour coefficient; the others move at a twentieth
+    background_rate: float = 1e-2  # of the background colour
+    focus_rate: float = 0.02  # of a photo's inverse focus distance, in ranges of inverse depth of the scene
+    pupil_rate: float = 5e-3  # of log pupil diameters
+
+    densify_interval: int = 100  # steps between relocations and growth
+    densify_until: float = 0.8  # part of the run after which the set of Gaussians is fixed
+    growth: float = 0.15  # new Gaussians at each densification, as a share of the present number
+    dead_opacity: float = 0.005  # below this a Gaussian is moved to where it is of use
+    noise: float = 5e5  # of the random walk, times the learning rate of positions (3DGS-MCMC, eq. 8)
+    opacity_regularization: float = 0.01  # weight of the mean opacity, lets useless Gaussians die
+    scale_regularization: float = 0.01  # weight of the mean scale in scene sizes
+
+    checkpoint_interval: int = 300  # steps between checkpoints
+    preview_interval: int = 150  # steps between previews
+
+
+_PRESETS: dict[Preset, dict[str, Any]] = {
+    "draft": {"iterations": 1000, "max_size": 400, "max_gaussians": 20_000, "sh_degree": 2},
+    "standard": {},
+    "high": {"iterations": 10_000, "max_size": 1600, "max_gaussians": 300_000},
+}
+
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "iterations": (1, 1_000_000),
+    "max_size": (16, 10_000),
+    "max_gaussians": (100, 10_000_000),
+    "hold_out": (0, 1000),
+    "sh_degree": (0, 3),
+    "seed": (0, 2**31 - 1),
+}
+
+
+def settings_for(preset: Preset, **overrides: Any) -> ReconstructionSettings:
+    """The settings of `preset` with the given fields changed; overrides that are None are left out.
+
+    Raises:
+        SolverError: a value is out of its range.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = ReconstructionSettings(**{"preset": preset, **_PRESETS[preset], **given})
+    for name, (low, high) in _BOUNDS.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise SolverError(f"{_flag(name)} is {value}", remedy=f"choose a number from {low:g} to {high:g}")
+    if settings.hold_out == 1:
+        raise SolverError(f"{_flag('hold_out')} is 1, which leaves no photo to train on", remedy="choose 2 or more")
+    return settings
+
+
+def parse_overrides(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Read `NAME=VALUE` pairs for fields of `ReconstructionSettings`, each converted to its field's type.
+
+    Raises:
+        SolverError: an unknown name or a value of another type.
+    """
+    fields = {f.name: f for f in dataclasses.fields(ReconstructionSettings)}
+    overrides: dict[str, Any] = {}
+    for assignment in assignments:
+        name, _, text = assignment.partition("=")
+        name = name.strip().replace("-", "_")
+        if name not in fields:
+            raise SolverError(f"there is no setting '{name}'", remedy="see solver/config.py for their names")
+        overrides[name] = _parse(fields[name], text.strip())
+    return overrides
+
+
+def _parse(field: dataclasses.Field, text: str) -> Any:
+    choices = get_args(field.type)
+    if choices:
+        if text in choices:
+            return text
+        raise SolverError(f"{field.name}={text} is not possible", remedy=f"choose one of {', '.join(choices)}")
+    if field.type is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise SolverError(f"{field.name}={text} is not possible", remedy="choose true or false")
+    assert field.type in (int, float)
+    try:
+        value = field.type(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise SolverError(f"{field.name}={text} is not possible", remedy=f"give it as {field.type.__name__}")
+    return value
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bringing two worlds together whose cameras correspond: photogrammetry knows its world up to a similarity."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """x -> scale * rotation @ x + translation."""
+
+    scale: float
+    rotation: np.ndarray  # [3, 3]
+    translation: np.ndarray  # [3]
+
+    def apply(self, points: np.ndarray) -> np.ndarray:  # [P, 3] -> [P, 3]
+        """Map points."""
+        return self.scale * points @ self.rotation.T + self.translation
+
+    def camera(self, world_to_camera: np.ndarray) -> np.ndarray:  # [4, 4] -> [4, 4]
+        """The same camera in the mapped world; depths become `scale` times as large."""
+        rotation = world_to_camera[:3, :3] @ self.rotation.T
+        result = np.eye(4)
+        result[:3, :3] = rotation
+        result[:3, 3] = self.scale * world_to_camera[:3, 3] - rotation @ self.translation
+        return result
+
+
+IDENTITY = Similarity(1.0, np.eye(3), np.zeros(3))
+
+
+def align_cameras(source: list[np.ndarray], target: list[np.ndarray]) -> Similarity:
+    """The similarity that takes the cameras `source` ([4, 4] world_to_camera each) nearest to `target`.
+
+    Rotation from the mean of the cameras' relative rotations, scale and translation from their centres (Umeyama
+    1991), so that few or collinear cameras are no obstacle.
+    """
+    rotations = np.sum([t[:3, :3].T @ s[:3, :3] for s, t in zip(source, target, strict=True)], axis=0)
+    u, _, vt = np.linalg.svd(rotations)
+    rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    a = np.stack([-s[:3, :3].T @ s[:3, 3] for s in source])
+    b = np.stack([-t[:3, :3].T @ t[:3, 3] for t in target])
+    a_mean, b_mean = a.mean(0), b.mean(0)
+    turned = (a - a_mean) @ rotation.T
+    spread = (turned**2).sum()
+    scale = float((turned * (b - b_mean)).sum() / spread) if spread > 0 else 1.0
+    return Similarity(scale, rotation, b_mean - scale * rotation @ a_mean)

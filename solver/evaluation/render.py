@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sharp colour and depth of a reconstruction at any cameras."""
+
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import torch
+
+from solver.capture.transforms import read_cameras
+from solver.errors import SolverError
+from solver.evaluation.load import load_reconstruction
+from solver.export.images import write_exr, write_png
+from solver.files import require_writable_folder
+from solver.training.reconstruction import expected_depth, view_of
+
+
+def render(
+    result: Path, cameras: Path, output: Path, progress: Callable[[int, int], None] = lambda done, total: None
+) -> int:
+    """Render every camera of a transforms.json and return their number.
+
+    Files are named after each frame's `file_path`, its folders included: colour as PNG (sRGB), depth as EXR (channel
+    Z, scene unit, 0 where there is no surface).
+
+    Raises:
+        SolverError: the result or the camera file is wrong, or a `file_path` leads out of `output`.
+    """
+    scene = load_reconstruction(result)
+    frames = read_cameras(cameras)
+    require_writable_folder(output)
+    targets = [output / _relative(frame.frame["file_path"], cameras) for frame in frames]
+    with torch.no_grad():
+        for done, (frame, target) in enumerate(zip(frames, targets, strict=True)):
+            rendering = scene.render(view_of(frame.camera, frame.world_to_camera, scene.device))
+            write_png(target.with_suffix(".png"), rendering.colour.cpu().numpy())
+            write_exr(target.with_suffix(".exr"), "Z", expected_depth(rendering).cpu().numpy())
+            progress(done + 1, len(frames))
+    return len(frames)
+
+
+def _relative(file_path: str, cameras: Path) -> PurePosixPath:
+    path = PurePosixPath(file_path.replace("\\", "/"))
+    if path.is_absolute():  # as in a result's own transforms.json
+        path = PurePosixPath(path.name)
+    if ".." in path.parts:
+        raise SolverError(
+            f"the file_path '{file_path}' leads out of the output folder", where=cameras, remedy="remove the '..'"
+        )
+    return path

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures for people (PNG, sRGB) and float maps for programs (EXR)."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from solver.errors import SolverError
+from solver.files import written_aside
+from solver.optics.colour import linear_to_srgb
+
+
+def write_png(path: Path, linear: np.ndarray) -> None:
+    """Write an image in linear light, [H, W, 3], as an 8-bit sRGB PNG."""
+    pixels = (linear_to_srgb(np.clip(linear, 0, 1)) * 255 + 0.5).astype(np.uint8)
+    with written_aside(path) as temporary:
+        Image.fromarray(pixels).save(temporary)
+
+
+def write_exr(path: Path, channel: str, values: np.ndarray) -> None:
+    """Write one float32 channel, [H, W]."""
+    import OpenEXR
+
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    channels = {channel: np.ascontiguousarray(values, dtype=np.float32)}
+    with written_aside(path) as temporary:
+        OpenEXR.File(header, channels).write(str(temporary))
+
+
+def read_exr(path: Path, channel: str) -> np.ndarray:
+    """Read one channel as float32 [H, W].
+
+    Raises:
+        SolverError: the file is absent, not an EXR, or lacks the channel.
+    """
+    import OpenEXR
+
+    if not path.is_file():
+        raise SolverError("the image is missing", where=path, remedy="render the capture again")
+    try:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
+            channels = file.channels()
+            if channel not in channels:
+                raise SolverError(f"the image has no channel {channel}", where=path, remedy="render the capture again")
+            return np.asarray(channels[channel].pixels, dtype=np.float32)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise SolverError(f"the image cannot be read ({error})", where=path, remedy="render it again") from None

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The result folder: images, maps, splats, mesh, cameras, and `result.json` last (docs/formats.md)."""
+
+import dataclasses
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import solver
+from solver.capture.transforms import write_transforms
+from solver.capture.types import Photo
+from solver.export.images import write_exr, write_png
+from solver.export.meshes import write_glb, write_ply
+from solver.export.splats import write_splats
+from solver.files import write_json
+from solver.optics.circle_of_confusion import circle_of_confusion_px
+from solver.surface.depth_views import SharpView
+from solver.surface.fusion import Mesh
+from solver.training.reconstruction import Reconstruction
+
+FORMAT_VERSION = 1
+_VERSIONED = ("torch", "numpy", "numba", "gsplat", "pycolmap", "scikit-image")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run knows about itself besides the reconstruction."""
+
+    command: list[str]
+    device: str
+    held_out: list[bool]  # for each photo
+    psnr: list[float | None]  # for each photo: defocused rendering against the photo, dB
+    timings_s: dict[str, float]
+    warnings: list[str] = field(default_factory=list)
+
+
+def write_images(
+    folder: Path,
+    scene: Reconstruction,
+    views: list[SharpView],
+    progress: Callable[[int, int], None],
+) -> None:
+    """Write `sharp/`, `depth/` and `coc/` for every photo."""
+    for index, view in enumerate(views):
+        name = view.photo.name
+        write_png(folder / sharp_path(name), view.colour)
+        write_exr(folder / depth_path(name), "Z", view.depth)
+        write_exr(folder / coc_path(name), "V", circle_of_confusion_map(scene, index, view))
+        progress(index + 1, len(views))
+
+
+def circle_of_confusion_map(scene: Reconstruction, index: int, view: SharpView) -> np.ndarray:  # [H, W], px
+    """The defocus kernel's diameter at each pixel of a photo; 0 where there is no surface."""
+    known = view.depth > 0
+    coc = circle_of_confusion_px(
+        np.where(known, view.depth, 1.0),
+        scene.lens.pupil_diameter(index),
+        scene.lens.inverse_focus_distance(index),
+        view.photo.camera.fx,
+    )
+    return np.where(known, coc, 0).astype(np.float32)
+
+
+def write_result(folder: Path, scene: Reconstruction, mesh: Mesh | None, record: RunRecord) -> None:
+    """Write splats, mesh, cameras and, last, `result.json`."""
+    write_splats(folder / "splats.ply", scene.gaussians)
+    if mesh is not None:
+        write_glb(folder / "mesh.glb", mesh, scene.capture.unit_mm)
+        write_ply(folder / "mesh.ply", mesh)
+    write_transforms(
+        folder / "transforms.json",
+        [
+            (
+                str(photo.image_path.absolute()),
+                photo.camera,
+                photo.world_to_camera,
+                {
+                    "focus_distance": _focus_distance(scene, index),
+                    "f_number": photo.f_number,
+                    "focal_length_mm": photo.focal_length_mm,
+                    "pupil_diameter": scene.lens.pupil_diameter(index),
+                    "sharp_path": sharp_path(photo.name),
+                    "mask_path": str(photo.mask_path.absolute()) if photo.mask_path else None,
+                },
+            )
+            for index, photo in enumerate(scene.capture.photos)
+        ],
+        unit_mm=scene.capture.unit_mm,
+    )
+    write_json(folder / "result.json", _result(scene, mesh, record))
+
+
+def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord) -> dict[str, Any]:
+    capture, lens = scene.capture, scene.lens
+    return {
+        "format_version": FORMAT_VERSION,
+        "versions": _versions(),
+        "command": record.command,
+        "settings": dataclasses.asdict(scene.settings),
+        "capture": str(capture.root.absolute()),
+        "backend": scene.backend,
+        "device": record.device,
+        "unit_mm": capture.unit_mm,
+        "apertures": [
+            {
+                "f_number": f_number,
+                "pupil_diameter": float(log_diameter.detach().exp()),
+                "pupil_diameter_initial": initial,
+                "nominal_pupil_diameter_mm": nominal,
+            }
+            for f_number, log_diameter, initial, nominal in zip(
+                lens.f_numbers,
+                lens.log_pupil_diameters,
+                lens.initial_pupil_diameters,
+                lens.nominal_pupil_diameters_mm,
+                strict=True,
+            )
+        ],
+        "photos": [_photo(scene, index, photo, record) for index, photo in enumerate(capture.photos)],
+        "unregistered": [{"name": entry.name, "reason": entry.reason} for entry in capture.unregistered],
+        "background_colour": [float(value) for value in scene.background.detach().clamp(min=0)],
+        "splats": {"file": "splats.ply", "count": len(scene.gaussians)},
+        "mesh": None
+        if mesh is None
+        else {"file": "mesh.glb", "vertices": len(mesh.vertices), "faces": len(mesh.faces)},
+        "metrics": {
+            "psnr_train": _mean(p for p, held in zip(record.psnr, record.held_out, strict=True) if not held),
+            "psnr_held_out": _mean(p for p, held in zip(record.psnr, record.held_out, strict=True) if held),
+            "reprojection_error_px": capture.reprojection_error_px,
+        },
+        "timings_s": record.timings_s,
+        "warnings": record.warnings,
+    }
+
+
+def _photo(scene: Reconstruction, index: int, photo: Photo, record: RunRecord) -> dict[str, Any]:
+    return {
+        "name": photo.name,
+        "image": str(photo.image_path.absolute()),
+        "sharp": sharp_path(photo.name),
+        "depth": depth_path(photo.name),
+        "coc": coc_path(photo.name),
+        "f_number": photo.f_number,
+        "pupil_diameter": scene.lens.pupil_diameter(index),
+        "focus_distance": _focus_distance(scene, index),
+        "held_out": record.held_out[index],
+        "psnr": record.psnr[index],
+    }
+
+
+def _focus_distance(scene: Reconstruction, index: int) -> float | None:
+    """Scene unit; None at infinity."""
+    inverse = scene.lens.inverse_focus_distance(index)
+    return 1 / inverse if inverse > 0 else None
+
+
+def _versions() -> dict[str, str]:
+    versions = {"solver": solver.__version__, "python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _mean(values) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def sharp_path(name: str) -> str:
+    """Relative to the result folder."""
+    return f"sharp/{name}.png"
+
+
+def depth_path(name: str) -> str:
+    """Relative to the result folder."""
+    return f"depth/{name}.exr"
+
+
+def coc_path(name: str) -> str:
+    """Relative to the result folder."""
+    return f"coc/{name}.exr"

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The training state on disk. It holds tensors, numbers and text only, so that it can be read without pickle."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from solver.errors import SolverError
+from solver.files import written_aside
+
+FORMAT_VERSION = 1
+
+
+def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors, numbers, text, and lists and dictionaries of them, atomically."""
+    with written_aside(path) as temporary:
+        torch.save({"format_version": FORMAT_VERSION, **content}, temporary)
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        SolverError: the file is absent, damaged, or of another version.
+    """
+    if not path.is_file():
+        raise SolverError("there is no checkpoint", where=path, remedy="run the reconstruction first")
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, OSError, ValueError, EOFError, KeyError, UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SolverError(
+            f"the checkpoint is damaged ({reason})", where=path, remedy="run again without --resume"
+        ) from None
+    if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
+        raise SolverError("the checkpoint is of another version", where=path, remedy="run again without --resume")
+    return content

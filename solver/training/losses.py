@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far a rendering is from a photo.
+
+Images are compared as people and metrics see them: both are encoded with the sRGB curve after blur and compositing
+have happened in linear light.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+_WINDOW, _SIGMA = 11, 1.5  # px; Wang et al. 2004, "Image Quality Assessment", section III-B
+_C1, _C2 = 0.01**2, 0.03**2  # for images in [0, 1]
+
+
+def photo_loss(
+    rendering: Tensor,  # [H, W, 3], sRGB
+    photo: Tensor,  # [H, W, 3], sRGB
+    mask: Tensor | None,  # [H, W], 1 where the photo counts
+    ssim_weight: float,
+) -> Tensor:  # []
+    """(1 - w) L1 + w (1 - SSIM) / 2 over the pixels that count."""
+    if mask is None:
+        mask = torch.ones_like(photo[..., 0])
+    else:  # what does not count is equal in both
+        photo = torch.lerp(rendering.detach(), photo, mask[..., None])
+        rendering = torch.lerp(rendering.detach(), rendering, mask[..., None])
+    values = 3 * mask.sum().clamp(min=1)
+    l1 = (rendering - photo).abs().sum() / values
+    if ssim_weight == 0:
+        return l1
+    d_ssim = (1 - ssim_map(rendering, photo)).sum() / (2 * values)
+    return (1 - ssim_weight) * l1 + ssim_weight * d_ssim
+
+
+def ssim_map(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> [C, H, W]
+    """Structural similarity of each pixel's 11 x 11 Gaussian window (Wang et al. 2004, eq. 13), zero padded."""
+    a, b = a.permute(2, 0, 1), b.permute(2, 0, 1)
+    mean_a, mean_b, mean_aa, mean_bb, mean_ab = _smooth(torch.stack([a, b, a * a, b * b, a * b]))
+    variance_a, variance_b = mean_aa - mean_a**2, mean_bb - mean_b**2
+    covariance = mean_ab - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
+    return luminance * (2 * covariance + _C2) / (variance_a + variance_b + _C2)
+
+
+def _smooth(images: Tensor) -> Tensor:  # [M, C, H, W] -> the same
+    offsets = torch.arange(_WINDOW, dtype=images.dtype, device=images.device) - _WINDOW // 2
+    kernel = torch.exp(-0.5 * (offsets / _SIGMA) ** 2)
+    kernel = kernel / kernel.sum()
+    shape = images.shape
+    flat = images.reshape(-1, 1, *shape[2:])
+    flat = conv2d(flat, kernel.view(1, 1, -1, 1), padding=(_WINDOW // 2, 0))
+    flat = conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, _WINDOW // 2))
+    return flat.reshape(shape)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The photos as the training loop wants them: decoded once, at working size, on the training device."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from solver.capture.images import load_mask, load_photo
+from solver.capture.types import Capture, Photo
+from solver.optics.colour import linear_to_srgb
+
+
+@dataclass(frozen=True)
+class TrainingPhoto:
+    """A photo's pixels."""
+
+    photo: Photo
+    image: Tensor  # [H, W, 3], sRGB
+    mask: Tensor | None  # [H, W], 1 on the subject
+
+
+def load_training_photos(capture: Capture, device: torch.device) -> list[TrainingPhoto]:
+    """Decode every photo and mask at the size of its camera.
+
+    Raises:
+        SolverError: an image cannot be read.
+    """
+    loaded = []
+    for photo in capture.photos:
+        size = (photo.camera.width, photo.camera.height)
+        image = torch.from_numpy(linear_to_srgb(load_photo(photo, *size))).to(device)
+        mask = None if photo.mask_path is None else torch.from_numpy(load_mask(photo, *size)).to(device)
+        loaded.append(TrainingPhoto(photo, image, mask))
+    return loaded

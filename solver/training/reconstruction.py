@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What training leaves behind, and the two ways to look at it: sharp, and through the lens of a photo."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from solver.capture.types import Camera, Capture, Photo
+from solver.config import ReconstructionSettings
+from solver.defocus.lens import Lens
+from solver.gaussians.model import Gaussians
+from solver.rasterization import Aperture, Backend, RasterizationSettings, Rendering, View, rasterize
+
+_NEAR_SHARE = 0.02  # of the nearest camera's distance to the scene: closer Gaussians are not drawn
+
+
+@dataclass
+class Reconstruction:
+    """A scene of Gaussians, the lens that photographed it, and the photos (with cameras at working size)."""
+
+    gaussians: Gaussians
+    background: Tensor  # [3], linear light, behind all Gaussians
+    lens: Lens
+    capture: Capture
+    settings: ReconstructionSettings
+    backend: Backend  # of rasterization
+    scene_centre: np.ndarray  # [3], world
+    scene_size: float  # half the width that a camera sees at the centre, scene unit
+    active_sh_degree: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.gaussians.means.device
+
+    def render(self, view: View, aperture: Aperture | None = None) -> Rendering:
+        """Rasterize the scene, through a pinhole or a lens."""
+        g = self.gaussians
+        return rasterize(
+            g.means,
+            g.quaternions,
+            g.scales,
+            g.opacities,
+            g.sh_coefficients,
+            view,
+            sh_degree=self.active_sh_degree,
+            aperture=aperture,
+            background=self.background.clamp(min=0),
+            settings=RasterizationSettings(
+                antialiased=self.settings.antialiased, near_plane=self._near_plane(view.world_to_camera)
+            ),
+            backend=self.backend,
+        )
+
+    def _near_plane(self, world_to_camera: Tensor) -> float:
+        centre = torch.as_tensor(self.scene_centre, dtype=torch.float32)
+        depth = world_to_camera[2, :3].detach().float().cpu() @ centre + float(world_to_camera[2, 3])
+        return max(_NEAR_SHARE * float(depth), 1e-6)
+
+
+def view_of(camera: Camera, world_to_camera: np.ndarray, device: torch.device) -> View:
+    """The rasterizer's view of a camera; world_to_camera is [4, 4]."""
+    return View(
+        world_to_camera=torch.as_tensor(world_to_camera, dtype=torch.float32, device=device),
+        K=torch.as_tensor(camera.K, dtype=torch.float32, device=device),
+        width=camera.width,
+        height=camera.height,
+    )
+
+
+def view_of_photo(photo: Photo, device: torch.device) -> View:
+    """The rasterizer's view of a photo."""
+    return view_of(photo.camera, photo.world_to_camera, device)
+
+
+def expected_depth(rendering: Rendering, least_alpha: float = 0.5) -> Tensor:  # [H, W]
+    """Mean depth of what a pixel shows; 0 where less than `least_alpha` of it is surface."""
+    depth = rendering.depth / rendering.alpha.clamp(min=1e-6)
+    return torch.where(rendering.alpha >= least_alpha, depth, torch.zeros_like(depth))

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The training loop: each step renders one photo through its lens and moves scene and lens towards it."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from solver.cancellation import Cancellation
+from solver.capture.types import Capture
+from solver.config import ReconstructionSettings
+from solver.defocus.lens import DepthSamples, Lens, depth_samples, initial_lens
+from solver.errors import SolverError
+from solver.events import Reporter
+from solver.gaussians.densification import densify, perturb
+from solver.gaussians.initialization import initialize, scene_centre, scene_size
+from solver.gaussians.model import Gaussians
+from solver.optics.colour import linear_to_srgb, srgb_to_linear
+from solver.optics.sharpness import local_sharpness
+from solver.rasterization import Aperture, Backend
+from solver.training.checkpoint import load_checkpoint, save_checkpoint
+from solver.training.losses import photo_loss
+from solver.training.photos import TrainingPhoto, load_training_photos
+from solver.training.preview import write_preview
+from solver.training.reconstruction import Reconstruction, view_of_photo
+
+_OUTSIDE_SHARE = 0.25  # of the photos that see a Gaussian: if so many masks exclude it, it is not the subject
+_LENS_START_SHARE = 0.1  # the lens learns at full rate from this part of the run on
+_FINAL_LENS_RATE = 0.1  # of the lens's learning rates, at the end
+
+
+class Trainer:
+    """All state of a run; `run` brings it to its end, from wherever it stands."""
+
+    def __init__(
+        self,
+        capture: Capture,
+        settings: ReconstructionSettings,
+        *,
+        backend: Backend,
+        device: torch.device,
+        checkpoint_path: Path,
+        preview_path: Path,
+        reporter: Reporter,
+        cancellation: Cancellation,
+    ) -> None:
+        self.settings = settings
+        self.reporter = reporter
+        self.cancellation = cancellation
+        self.checkpoint_path, self.preview_path = checkpoint_path, preview_path
+        self.photos = load_training_photos(capture, device)
+        self.training_indices = [i for i in range(len(self.photos)) if not is_held_out(i, settings)]
+        self.step = 0
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self._queue: list[int] = []
+
+        centre, size = scene_centre(capture.photos), scene_size(capture)
+        training_capture = capture.with_photos(tuple(capture.photos[i] for i in self.training_indices))
+        gaussians = initialize(
+            training_capture,
+            min(settings.initial_gaussians, settings.max_gaussians),
+            settings.sh_degree,
+            np.random.default_rng(settings.seed),
+        )
+        samples = [
+            depth_samples(p.photo, capture.points, centre, local_sharpness(p.image.cpu().numpy())) for p in self.photos
+        ]
+        self.focus_unit = _inverse_depth_range(samples, size)
+        lens = initial_lens(capture, samples)
+        self.scene = Reconstruction(
+            gaussians=gaussians.map(lambda tensor: tensor.to(device)),
+            background=self._mean_colour().to(device),
+            lens=_on_device(lens, device),
+            capture=capture,
+            settings=settings,
+            backend=backend,
+            scene_centre=centre,
+            scene_size=size,
+            active_sh_degree=0,
+        )
+        self._make_optimizers()
+
+    def run(self) -> Reconstruction:
+        """Train to the end, with checkpoints and previews on the way.
+
+        Raises:
+            Cancelled: after a checkpoint was written.
+        """
+        settings, total = self.settings, self.settings.iterations
+        with self.cancellation.deferred(), _single_threaded_torch(self.scene.device):
+            while self.step < total:
+                loss = self._train_one_step()
+                self.step += 1
+                self.reporter.progress(self.step, total)
+                if self.step % settings.preview_interval == 0 or self.step == total:
+                    self.reporter.metric("loss", loss, self.step)
+                    self._write_preview()
+                if self.step % settings.checkpoint_interval == 0 or self.step == total or self._cancelled():
+                    self.save()
+                self.cancellation.check()
+        return self.scene
+
+    def _cancelled(self) -> bool:
+        return self.cancellation.requested
+
+    def _train_one_step(self) -> float:
+        scene, settings = self.scene, self.settings
+        part = self.step / settings.iterations
+        scene.active_sh_degree = min(settings.sh_degree, int(part / settings.sh_degree_interval))
+        self._set_learning_rates(part)
+
+        index = self._next_photo()
+        target = self.photos[index]
+        rendering = scene.render(view_of_photo(target.photo, scene.device), self._aperture(index, part))
+        loss = photo_loss(linear_to_srgb(rendering.colour), target.image, target.mask, settings.ssim_weight)
+        regularization = (
+            settings.opacity_regularization * scene.gaussians.opacities.mean()
+            + settings.scale_regularization * scene.gaussians.scales.mean() / scene.scene_size
+        )
+        (loss + regularization).backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+        densifies = part < settings.densify_until
+        if densifies:
+            perturb(scene.gaussians, settings.noise * self._means_rate(part) / scene.scene_size**2, self.generator)
+        if densifies and self.step > 0 and self.step % settings.densify_interval == 0:
+            self._densify()
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise SolverError(
+                f"the optimization diverged at step {self.step}",
+                remedy="lower the learning rates (--set means_rate=...) or report the capture",
+            )
+        return value
+
+    def _aperture(self, index: int, part: float) -> Aperture | None:
+        if not uses_defocus(self.settings) or part < self.settings.defocus_warm_up:
+            return None
+        return self.scene.lens.aperture(index)
+
+    def _next_photo(self) -> int:
+        if not self._queue:
+            order = torch.randperm(len(self.training_indices), generator=self.generator)
+            self._queue = [self.training_indices[i] for i in order.tolist()]
+        return self._queue.pop()
+
+    def _densify(self) -> None:
+        settings = self.settings
+        self.scene.gaussians = densify(
+            self.scene.gaussians,
+            self.gaussian_optimizer,
+            budget=settings.max_gaussians,
+            growth=settings.growth,
+            dead_opacity=settings.dead_opacity,
+            dead=outside_masks(self.scene.gaussians.means.detach(), self.photos),
+            generator=self.generator,
+        )
+
+    def _mean_colour(self) -> Tensor:
+        """The photos' mean in linear light, [3]: the least surprising background."""
+        return torch.stack([srgb_to_linear(p.image).mean((0, 1)) for p in self.photos]).mean(0)
+
+    def _make_optimizers(self) -> None:
+        settings, scene = self.settings, self.scene
+        scene.gaussians = scene.gaussians.map(lambda tensor: tensor.detach().requires_grad_())
+        rates = {
+            "means": settings.means_rate * scene.scene_size,
+            "log_scales": settings.scales_rate,
+            "quaternions": settings.quaternions_rate,
+            "opacity_logits": settings.opacities_rate,
+            "sh_constant": settings.colours_rate,
+            "sh_rest": settings.colours_rate / 20,
+        }
+        self.gaussian_optimizer = torch.optim.Adam(
+            [
+                {"params": [tensor], "lr": rates[name], "name": name}
+                for name, tensor in scene.gaussians.tensors().items()
+            ],
+            eps=1e-15,
+            fused=True,
+        )
+        scene.background.requires_grad_()
+        lens = scene.lens
+        for tensor in (*lens.log_pupil_diameters, *lens.inverse_focus_distances):
+            tensor.requires_grad_()
+        self.lens_optimizer = torch.optim.Adam(
+            [
+                {"params": [scene.background], "name": "background"},
+                {"params": lens.log_pupil_diameters, "name": "pupil"},
+                {"params": lens.inverse_focus_distances, "name": "focus"},
+            ],
+            lr=0.0,
+            eps=1e-15,
+        )
+        self.optimizers = [self.gaussian_optimizer, self.lens_optimizer]
+
+    def _set_learning_rates(self, part: float) -> None:
+        settings = self.settings
+        lens_rate = min(1.0, part / _LENS_START_SHARE) * _FINAL_LENS_RATE**part
+        rates = {
+            "means": self._means_rate(part),
+            "background": settings.background_rate,
+            "pupil": settings.pupil_rate * lens_rate,
+            "focus": settings.focus_rate * self.focus_unit * lens_rate,
+        }
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                if group["name"] in rates:
+                    group["lr"] = rates[group["name"]]
+
+    def _means_rate(self, part: float) -> float:
+        return self.settings.means_rate * self.scene.scene_size * self.settings.means_rate_final**part
+
+    def _write_preview(self) -> None:
+        with torch.no_grad():
+            shown = self.photos[self.training_indices[0]]
+            rendering = self.scene.render(view_of_photo(shown.photo, self.scene.device))
+        write_preview(self.preview_path, shown.image, linear_to_srgb(rendering.colour))
+        self.reporter.preview(self.preview_path)
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        save_checkpoint(
+            self.checkpoint_path,
+            {
+                **scene_state(self.scene),
+                "step": self.step,
+                "queue": list(self._queue),
+                "generator": self.generator.get_state(),
+                "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            },
+        )
+
+    def resume(self) -> None:
+        """Go on from the checkpoint.
+
+        Raises:
+            SolverError: it belongs to other photos or settings, or cannot be read.
+        """
+        content = load_checkpoint(self.checkpoint_path, self.scene.device)
+        if content["photos"] != [p.photo.name for p in self.photos]:
+            raise SolverError(
+                "the checkpoint belongs to other photos", where=self.checkpoint_path, remedy="run without --resume"
+            )
+        previous, present = json.loads(content["settings"]), dataclasses.asdict(self.settings)
+        changed = sorted(name for name in present if present[name] != previous.get(name))
+        if changed:
+            raise SolverError(
+                f"the checkpoint was made with other settings ({', '.join(changed)})",
+                where=self.checkpoint_path,
+                remedy="repeat them, or run without --resume",
+            )
+        restore_scene(self.scene, content)
+        self._make_optimizers()
+        for optimizer, state in zip(self.optimizers, content["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.step, self._queue = content["step"], list(content["queue"])
+        self.generator.set_state(content["generator"].cpu())
+
+
+def is_held_out(index: int, settings: ReconstructionSettings) -> bool:
+    """Whether the photo at `index` is kept for measuring."""
+    return settings.hold_out > 0 and index % settings.hold_out == 0
+
+
+def uses_defocus(settings: ReconstructionSettings) -> bool:
+    """Whether the run models blur: sharp training images have none."""
+    return settings.defocus != "none" and settings.train_on == "photos"
+
+
+def scene_state(scene: Reconstruction) -> dict[str, Any]:
+    """The part of a checkpoint that rendering needs."""
+    lens = scene.lens
+    return {
+        "settings": json.dumps(dataclasses.asdict(scene.settings)),
+        "photos": [photo.name for photo in scene.capture.photos],
+        "gaussians": {name: tensor.detach() for name, tensor in scene.gaussians.tensors().items()},
+        "background": scene.background.detach(),
+        "log_pupil_diameters": [tensor.detach() for tensor in lens.log_pupil_diameters],
+        "inverse_focus_distances": [tensor.detach() for tensor in lens.inverse_focus_distances],
+        "pupil_of_photo": list(lens.pupil_of_photo),
+        "scene_centre": [float(x) for x in scene.scene_centre],
+        "scene_size": float(scene.scene_size),
+        "active_sh_degree": scene.active_sh_degree,
+    }
+
+
+def restore_scene(scene: Reconstruction, content: dict[str, Any]) -> None:
+    """Put the values of a checkpoint into `scene`."""
+    scene.gaussians = Gaussians(**content["gaussians"])
+    scene.background = content["background"]
+    scene.lens.log_pupil_diameters = list(content["log_pupil_diameters"])
+    scene.lens.inverse_focus_distances = list(content["inverse_focus_distances"])
+    scene.active_sh_degree = int(content["active_sh_degree"])
+
+
+def outside_masks(means: Tensor, photos: list[TrainingPhoto]) -> Tensor:  # [N, 3] -> [N] bool
+    """Gaussians that the masks say are not the subject; none where there are no masks."""
+    seen = torch.zeros(len(means), device=means.device)
+    outside = torch.zeros_like(seen)
+    for entry in photos:
+        if entry.mask is None:
+            continue
+        camera = entry.photo.camera
+        pose = torch.as_tensor(entry.photo.world_to_camera, dtype=means.dtype, device=means.device)
+        local = means @ pose[:3, :3].T + pose[:3, 3]
+        depth = local[:, 2].clamp(min=1e-9)
+        column = (camera.fx * local[:, 0] / depth + camera.cx).floor().long()
+        row = (camera.fy * local[:, 1] / depth + camera.cy).floor().long()
+        inside = (local[:, 2] > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
+        masked_out = torch.zeros_like(inside)
+        masked_out[inside] = entry.mask[row[inside], column[inside]] < 0.5
+        seen += inside
+        outside += masked_out
+    return outside > _OUTSIDE_SHARE * seen.clamp(min=1)
+
+
+def _inverse_depth_range(samples: list[DepthSamples], size: float) -> float:
+    """How much 1/d varies over the scene as a photo sees it, 1 / scene unit."""
+    ranges = []
+    for sample in samples:
+        if len(sample.depths) > 1:
+            low, high = np.percentile(1 / sample.depths, [5, 95])
+            ranges.append(high - low)
+    if ranges:
+        return float(np.median(ranges))
+    depth = float(np.median([sample.depths[0] for sample in samples]))
+    return min(size, 0.5 * depth) / depth**2
+
+
+def _on_device(lens: Lens, device: torch.device) -> Lens:
+    return dataclasses.replace(
+        lens,
+        log_pupil_diameters=[tensor.to(device) for tensor in lens.log_pupil_diameters],
+        inverse_focus_distances=[tensor.to(device) for tensor in lens.inverse_focus_distances],
+    )
+
+
+@contextmanager
+def _single_threaded_torch(device: torch.device) -> Iterator[None]:
+    """On a CPU the rasterizer's threads do the work; torch's own would spin and take the cores from them."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
