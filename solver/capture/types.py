@@ -89,9 +89,7 @@ class SparsePoints:
 
     positions: np.ndarray  # [P, 3] float64, world
     colours: np.ndarray  # [P, 3] uint8, sRGB
-    seen_by: dict[str, np.ndarray] = field(
-        default_factory=dict
-    )  # photo name -> indices into positions, [*] int64
+    seen_by: dict[str, np.ndarray] = field(default_factory=dict)  # photo name -> indices of points, [*] int64
 
 
 @dataclass(frozen=True)
@@ -111,9 +109,7 @@ class Capture:
     points: SparsePoints | None = None
     unit_mm: float | None = None  # length of the scene unit in millimetres, where known
     unregistered: tuple[UnregisteredPhoto, ...] = ()
-    reprojection_error_px: float | None = (
-        None  # mean over the sparse points, of the model that gave the poses
-    )
+    reprojection_error_px: float | None = None  # mean over the sparse points, where the poses were found
 
     def with_photos(self, photos: tuple[Photo, ...]) -> "Capture":
         """The same capture restricted to, or changed to, `photos`."""
