@@ -88,14 +88,18 @@ def rasterize(
 
 def _renderer(backend: Backend) -> Callable:
     if backend == "cpu":
-        from solver.rasterization.cpu import render
-    elif backend == "gsplat":
-        from solver.rasterization.gsplat_backend import render
-    elif backend == "reference":
-        from solver.rasterization.reference import render
-    else:
-        raise ValueError(f"no rasterizer is called {backend!r}")
-    return render
+        from solver.rasterization import cpu
+
+        return cpu.render
+    if backend == "gsplat":
+        from solver.rasterization import gsplat_backend
+
+        return gsplat_backend.render
+    if backend == "reference":
+        from solver.rasterization import reference
+
+        return reference.render
+    raise ValueError(f"no rasterizer is called {backend!r}")
 
 
 def _check(
@@ -110,9 +114,7 @@ def _check(
 ) -> None:
     count = len(means)
     if means.shape != (count, 3) or quaternions.shape != (count, 4) or scales.shape != (count, 3):
-        raise ValueError(
-            f"means, quaternions, scales do not fit: {means.shape}, {quaternions.shape}, {scales.shape}"
-        )
+        raise ValueError(f"means, quaternions, scales do not fit: {means.shape}, {quaternions.shape}, {scales.shape}")
     if opacities.shape != (count,):
         raise ValueError(f"opacities must be [{count}], not {tuple(opacities.shape)}")
     if sh_coefficients.ndim != 3 or (len(sh_coefficients), sh_coefficients.shape[2]) != (count, 3):

@@ -13,23 +13,17 @@ few moments over its pixels; `projection.project_backward` turns them into gradi
 
 import numpy as np
 
-from solver.rasterization.cpu.compilation import kernel, lowest_bit
+from solver.rasterization.cpu.compilation import kernel, lowest_bit, select
+from solver.rasterization.cpu.exponential import power_of_two
 from solver.rasterization.cpu.layout import (
     BLOCKS,
     DECAY_A,
     DECAY_I,
-    EXP2_0,
-    EXP2_1,
-    EXP2_2,
-    EXP2_3,
-    EXP2_4,
-    EXP2_5,
     EXTRAS,
     HALF,
     LANE_OFFSETS,
     LANES,
     LOG2_OPACITY,
-    LOWEST_EXPONENT,
     LOWEST_LOG2_ALPHA,
     MAX_ALPHA,
     MIN_TRANSMITTANCE,
@@ -50,7 +44,7 @@ _PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
 
 @kernel(
     "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1],"
-    "float32[:,:,::1], float32[:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1], int64, int64)",
+    "float32[:,:,::1], float32[:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1], int64, int64, int64)",
     fast=True,
 )
 def composite_backward(
@@ -64,6 +58,7 @@ def composite_backward(
     v_image,  # [H, W, 4 + E]
     v_alpha_image,  # [H, W]
     moments,  # [P, 10 + E], written
+    lanes,  # always LANES
     part,
     parts,
 ):
@@ -109,7 +104,7 @@ def composite_backward(
                 dy = dy_0 + np.float32(b >> 1)
                 w_0 = dx_0 + np.float32((b & 1) * LANES) - k * dy
                 level = log2_opacity - i * dy * dy
-                for lane in range(LANES):
+                for lane in range(lanes):
                     worth[lane] = (
                         planes[V_ALPHA, b, lane]
                         + f_0 * planes[V_FEATURES, b, lane]
@@ -119,28 +114,24 @@ def composite_backward(
                     )
                 for e in range(EXTRAS, channels):
                     f = features[n, e]
-                    for lane in range(LANES):
+                    for lane in range(lanes):
                         worth[lane] += f * planes[V_FEATURES + e, b, lane]
-                for lane in range(LANES):
+                for lane in range(lanes):
                     w = w_0 + LANE_OFFSETS[lane]
                     q = level - a * w * w
-                    e = max(q, LOWEST_EXPONENT)
-                    p = EXP2_0 + e * (EXP2_1 + e * (EXP2_2 + e * (EXP2_3 + e * (EXP2_4 + e * EXP2_5))))
-                    p *= p
-                    p *= p
-                    p *= p
-                    alpha = min(p, MAX_ALPHA) if q >= LOWEST_LOG2_ALPHA else ZERO
+                    p = power_of_two(q)
+                    alpha = select(q >= LOWEST_LOG2_ALPHA, min(p, MAX_ALPHA), ZERO)
                     before = planes[TRANSMITTANCE, b, lane]
                     weight = alpha * before
                     after = before - weight
                     goes_on = after > MIN_TRANSMITTANCE
-                    weight = weight if goes_on else ZERO
-                    planes[TRANSMITTANCE, b, lane] = after if goes_on else -abs(before)
+                    weight = select(goes_on, weight, ZERO)
+                    planes[TRANSMITTANCE, b, lane] = select(goes_on, after, -abs(before))
                     gain = weight * worth[lane]
                     behind = planes[BEHIND, b, lane] - gain
                     planes[BEHIND, b, lane] = behind
                     v = gain - behind * (alpha / (ONE - alpha))
-                    v = v if goes_on and p <= MAX_ALPHA else ZERO
+                    v = select(goes_on & (p <= MAX_ALPHA), v, ZERO)
                     v_w = v * w
                     sums[0, lane] += v
                     sums[1, lane] += v_w
@@ -154,10 +145,10 @@ def composite_backward(
                     sums[MOMENT_COUNT + 3, lane] += weight * planes[V_FEATURES + 3, b, lane]
                     weights[lane] = weight
                 for e in range(EXTRAS, channels):
-                    for lane in range(LANES):
+                    for lane in range(lanes):
                         sums[MOMENT_COUNT + e, lane] += weights[lane] * planes[V_FEATURES + e, b, lane]
             for m in range(len(sums)):
                 total = ZERO
-                for lane in range(LANES):
+                for lane in range(lanes):
                     total += sums[m, lane]
                 moments[pair, m] = total

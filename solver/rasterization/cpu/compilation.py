@@ -61,21 +61,30 @@ FAST = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
 def kernel(signature: str, *, fast: bool = False) -> Callable:
     """Compile a function for one signature, now, or load it from the cache; it runs without Python's lock."""
     flags = FAST if fast else {"contract"}
-    return numba.njit(
-        signature, nogil=True, cache=CACHED, fastmath=flags, error_model="numpy", boundscheck=False
-    )
+    return numba.njit(signature, nogil=True, cache=CACHED, fastmath=flags, error_model="numpy", boundscheck=False)
 
 
 def helper(function: Callable) -> Callable:
     """A function that only kernels call, compiled as part of them."""
-    return numba.njit(function, nogil=True, error_model="numpy", boundscheck=False)
+    return numba.njit(function, nogil=True, fastmath={"contract"}, error_model="numpy", boundscheck=False)
 
 
-@intrinsic
-def lowest_bit(typing_context, bits):
-    """The index of the lowest bit that is set; `bits` must not be zero."""
-
+def _lowest_bit(typing_context, bits):
     def generate(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return bits(bits), generate
+
+
+def _select(typing_context, condition, yes, no):
+    def generate(context, builder, signature, arguments):
+        return builder.select(*arguments)
+
+    return yes(condition, yes, yes), generate
+
+
+lowest_bit: Callable = intrinsic(_lowest_bit)
+"""The index of the lowest bit that is set in an integer, which must not be zero."""
+
+select: Callable = intrinsic(_select)
+"""`yes if condition else no` of one type, both evaluated: without the branch that would keep a loop from vectors."""

@@ -9,23 +9,17 @@ branches, no calls, all float32.
 
 import numpy as np
 
-from solver.rasterization.cpu.compilation import kernel, lowest_bit
+from solver.rasterization.cpu.compilation import kernel, lowest_bit, select
+from solver.rasterization.cpu.exponential import power_of_two
 from solver.rasterization.cpu.layout import (
     BLOCKS,
     DECAY_A,
     DECAY_I,
-    EXP2_0,
-    EXP2_1,
-    EXP2_2,
-    EXP2_3,
-    EXP2_4,
-    EXP2_5,
     EXTRAS,
     HALF,
     LANE_OFFSETS,
     LANES,
     LOG2_OPACITY,
-    LOWEST_EXPONENT,
     LOWEST_LOG2_ALPHA,
     MAX_ALPHA,
     MIN_TRANSMITTANCE,
@@ -45,7 +39,7 @@ _PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
 
 @kernel(
     "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1],"
-    "float32[:,:,::1], float32[:,::1], int64, int64)",
+    "float32[:,:,::1], float32[:,::1], int64, int64, int64)",
     fast=True,
 )
 def composite(
@@ -56,6 +50,7 @@ def composite(
     tile_offsets,  # [tiles + 1]
     image,  # [H, W, 4 + E], written
     alpha_image,  # [H, W], written
+    lanes,  # always LANES
     part,
     parts,
 ):
@@ -88,21 +83,17 @@ def composite(
                 dy = dy_0 + np.float32(b >> 1)
                 w_0 = dx_0 + np.float32((b & 1) * LANES) - k * dy
                 level = log2_opacity - i * dy * dy
-                for lane in range(LANES):
+                for lane in range(lanes):
                     w = w_0 + LANE_OFFSETS[lane]
                     q = level - a * w * w
-                    e = max(q, LOWEST_EXPONENT)
-                    p = EXP2_0 + e * (EXP2_1 + e * (EXP2_2 + e * (EXP2_3 + e * (EXP2_4 + e * EXP2_5))))
-                    p *= p
-                    p *= p
-                    p *= p
-                    alpha = min(p, MAX_ALPHA) if q >= LOWEST_LOG2_ALPHA else ZERO
+                    p = power_of_two(q)
+                    alpha = select(q >= LOWEST_LOG2_ALPHA, min(p, MAX_ALPHA), ZERO)
                     before = planes[TRANSMITTANCE, b, lane]
                     weight = alpha * before
                     after = before - weight
                     goes_on = after > MIN_TRANSMITTANCE
-                    weight = weight if goes_on else ZERO
-                    planes[TRANSMITTANCE, b, lane] = after if goes_on else -abs(before)
+                    weight = select(goes_on, weight, ZERO)
+                    planes[TRANSMITTANCE, b, lane] = select(goes_on, after, -abs(before))
                     planes[FEATURES, b, lane] += weight * f_0
                     planes[FEATURES + 1, b, lane] += weight * f_1
                     planes[FEATURES + 2, b, lane] += weight * f_2
@@ -110,7 +101,7 @@ def composite(
                     weights[lane] = weight
                 for e in range(EXTRAS, channels):
                     f = features[n, e]
-                    for lane in range(LANES):
+                    for lane in range(lanes):
                         planes[FEATURES + e, b, lane] += weights[lane] * f
 
         for row in range(min(TILE, height - top)):

@@ -39,13 +39,3 @@ LOWEST_LOG2_ALPHA = np.float32(-LOG2_255)
 MAX_ALPHA = np.float32(0.999)
 MIN_TRANSMITTANCE = np.float32(1e-4)
 LANE_OFFSETS = np.arange(LANES, dtype=np.float32)
-
-# 2^x on [-1, 0] by the polynomial of degree 5 with the smallest relative error (7.5e-8, Remez' algorithm).
-# Its eighth power is 2^(8 x) on [-8, 0], which is where log2(alpha) lies, within 6e-7.
-EXP2_0 = np.float32(0.9999999250635297)
-EXP2_1 = np.float32(0.693142252593277 / 8)
-EXP2_2 = np.float32(0.24017218924871156 / 8**2)
-EXP2_3 = np.float32(0.055279722581306416 / 8**3)
-EXP2_4 = np.float32(0.009188611730800652 / 8**4)
-EXP2_5 = np.float32(0.0009387883366936227 / 8**5)
-LOWEST_EXPONENT = np.float32(-8)

@@ -426,10 +426,7 @@ def project_backward(
                 for k in range(3):
                     v_R[i, k] = camera[i] * v_a[0, k] + camera[3 + i] * v_a[1, k] + camera[6 + i] * v_a[2, k]
                     vc[ROTATION + 3 * i + k] += (
-                        v_point[i] * means[n, k]
-                        + v_a[i, 0] * R[k, 0]
-                        + v_a[i, 1] * R[k, 1]
-                        + v_a[i, 2] * R[k, 2]
+                        v_point[i] * means[n, k] + v_a[i, 0] * R[k, 0] + v_a[i, 1] * R[k, 1] + v_a[i, 2] * R[k, 2]
                     )
             _quaternion_gradient(qw, qx, qy, qz, length, v_R, v_quaternions, n)
 
@@ -462,9 +459,7 @@ def project_backward(
                 v_extras[n, e] = v[MOMENT_COUNT + EXTRAS + e]
 
             for k in range(3):
-                v_means[n, k] = (
-                    camera[k] * v_point[0] + camera[3 + k] * v_point[1] + camera[6 + k] * v_point[2]
-                )
+                v_means[n, k] = camera[k] * v_point[0] + camera[3 + k] * v_point[1] + camera[6 + k] * v_point[2]
             v_means[n, 0] += v_dx
             v_means[n, 1] += v_dy
             v_means[n, 2] += v_dz
