@@ -58,9 +58,7 @@ def bin_gaussians(
     pair_counts = np.zeros(len(geometry) + 1, np.int64)
     histograms = np.zeros((threads.thread_count(), tiles), np.int64)
     threads.run(
-        lambda part, parts: count_pairs(
-            geometry, order, width, height, pair_counts[1:], histograms[part], part, parts
-        )
+        lambda part, parts: count_pairs(geometry, order, width, height, pair_counts[1:], histograms[part], part, parts)
     )
     slot_offsets = np.cumsum(pair_counts)
     pairs = int(slot_offsets[-1])
@@ -178,9 +176,7 @@ def count_pairs(geometry, order, width, height, pair_counts, histogram, part, pa
     "void(float32[:,::1], int32[::1], int64, int64, int64[::1], int32[::1], uint32[::1], int64[::1],"
     "int32[::1], int64, int64)"
 )
-def fill_pairs(
-    geometry, order, width, height, starts, pair_gaussians, pair_masks, slot_offsets, slots, part, parts
-):
+def fill_pairs(geometry, order, width, height, starts, pair_gaussians, pair_masks, slot_offsets, slots, part, parts):
     """Write the pairs that `count_pairs` has counted; `starts` [tiles] says where, and is used up."""
     tiles_across = (width + TILE - 1) // TILE
     ranges = np.empty((TILE, 2), np.int64)
