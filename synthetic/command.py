@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The generator as a program: arguments in, exit code out."""
+
+import os
+import signal
+import sys
+from typing import NoReturn, TextIO
+
+from .arguments import own_arguments, parse, wants_json
+from .errors import GeneratorError
+from .events import JsonReporter, Reporter, TextReporter
+
+
+def main(argv: list[str]) -> int:
+    """Run the generator; `argv` is Blender's or Python's sys.argv.
+
+    Returns:
+        0 done, 1 an error that was reported, 2 wrong usage, 130 cancelled.
+    """
+    arguments = own_arguments(argv)
+    output = _own_output()
+    reporter: Reporter = JsonReporter(output) if wants_json(arguments) else TextReporter(output, sys.stderr)
+    try:
+        settings = parse(arguments)
+    except GeneratorError as error:
+        reporter.error(error)
+        return 2
+    from .generation import generate
+    from .render import RenderCancelled
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        generate(settings, reporter)
+    except GeneratorError as error:
+        reporter.error(error)
+        return 1
+    except (KeyboardInterrupt, RenderCancelled):
+        reporter.cancelled()
+        return 130
+    return 0
+
+
+def _own_output() -> TextIO:
+    """Standard output for us alone: Blender's own chatter, written from C, goes nowhere from now on."""
+    sys.stdout.flush()
+    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return own
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

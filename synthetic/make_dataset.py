@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Render a macro capture: `blender -b -P synthetic/make_dataset.py -- --output DIR ...`, or `python` with bpy."""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from synthetic.command import main
+
+    sys.exit(main(sys.argv))

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Triangle meshes as arrays, in millimetres: the parts that scenes are put together from. No bpy here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .noise import fractal_noise
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A triangle mesh with numbers on its vertices that materials can read."""
+
+    vertices: np.ndarray  # [V, 3], mm
+    triangles: np.ndarray  # [F, 3], indices into vertices, counter-clockwise from outside
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)  # name -> [V]
+
+    def moved(self, rotation: np.ndarray, translation: np.ndarray) -> "Geometry":
+        """The mesh under x -> rotation [3, 3] x + translation [3]."""
+        return Geometry(self.vertices @ rotation.T + translation, self.triangles, self.attributes)
+
+    def mirrored(self) -> "Geometry":
+        """The mesh reflected in the plane y = 0."""
+        return Geometry(self.vertices * [1, -1, 1], self.triangles[:, ::-1], self.attributes)
+
+    def with_attribute(self, name: str, values: np.ndarray | float) -> "Geometry":
+        """The mesh with one more number on each vertex."""
+        filled = np.broadcast_to(np.asarray(values, dtype=np.float64), len(self.vertices))
+        return Geometry(self.vertices, self.triangles, {**self.attributes, name: filled})
+
+
+def merged(parts: Sequence[Geometry]) -> Geometry:
+    """All `parts` as one mesh; attributes that a part lacks are 0 there."""
+    starts = np.cumsum([0] + [len(part.vertices) for part in parts])
+    names = {name: None for part in parts for name in part.attributes}
+    return Geometry(
+        np.concatenate([part.vertices for part in parts]),
+        np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=False)]),
+        {
+            name: np.concatenate([part.attributes.get(name, np.zeros(len(part.vertices))) for part in parts])
+            for name in names
+        },
+    )
+
+
+def sheet(points: np.ndarray, *, closed: bool = False) -> Geometry:
+    """The surface through a grid of `points` [R, C, 3]; `closed` joins the last column to the first.
+
+    The outside is where rows x columns point (the cross product of the two directions).
+    """
+    rows, columns = points.shape[:2]
+    index = np.arange(rows * columns).reshape(rows, columns)
+    if closed:
+        index = np.concatenate([index, index[:, :1]], axis=1)
+    a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
+    triangles = np.stack([np.stack([a, b, c], -1), np.stack([a, c, d], -1)], 2)
+    return Geometry(points.reshape(-1, 3), triangles.reshape(-1, 3))
+
+
+def tube(path: np.ndarray, radii: np.ndarray, sides: int = 8) -> Geometry:
+    """A round tube along `path` [P, 3] with `radii` [P]; a radius near 0 closes an end."""
+    tangents = np.gradient(path, axis=0)
+    tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
+    normal = np.cross(tangents[0], [0.0, 0.0, 1.0] if abs(tangents[0, 2]) < 0.9 else [1.0, 0.0, 0.0])
+    angles = np.arange(sides) * 2 * np.pi / sides
+    rings = []
+    for point, tangent, radius in zip(path, tangents, radii, strict=True):
+        normal = normal - tangent * (normal @ tangent)  # carried along, so that the tube does not twist
+        normal /= np.linalg.norm(normal)
+        around = np.outer(np.cos(angles), normal) + np.outer(np.sin(angles), np.cross(tangent, normal))
+        rings.append(point + radius * around)
+    return sheet(np.array(rings)[:, ::-1], closed=True)
+
+
+def curve(stations: Sequence[Sequence[float]], count: int) -> np.ndarray:
+    """`count` points on a smooth curve through `stations` [S, K], evenly spaced in the station number: [count, K]."""
+    knots = np.asarray(stations, dtype=np.float64)
+    position = np.linspace(0, len(knots) - 1, count)
+    index = np.minimum(position.astype(int), len(knots) - 2)
+    t = (position - index)[:, None]
+    padded = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
+    before, start, end, after = (padded[index + step] for step in range(4))
+    # Catmull-Rom spline
+    return start + 0.5 * t * (
+        end - before + t * (2 * before - 5 * start + 4 * end - after + t * (3 * (start - end) + after - before))
+    )
+
+
+def ball(radius: float, rows: int, columns: int) -> Geometry:
+    """A sphere round the origin."""
+    latitude = np.linspace(-np.pi / 2, np.pi / 2, rows)[:, None]
+    longitude = (np.arange(columns) * 2 * np.pi / columns)[None]
+    flat = np.cos(latitude) * radius
+    points = np.stack(
+        np.broadcast_arrays(flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude) * radius), -1
+    )
+    return sheet(points[:, ::-1], closed=True)
+
+
+def stone(size: np.ndarray, rng: np.random.Generator, roughness: float = 0.35, rows: int = 14) -> Geometry:
+    """A pebble with half axes `size` [3], lumpy by `roughness`."""
+    sphere = ball(1.0, rows, 2 * rows)
+    bumps = fractal_noise(sphere.vertices * 1.1 + rng.uniform(-50, 50, 3), 3, seed=7)
+    return Geometry(sphere.vertices * (1 + roughness * bumps[:, None]) * size, sphere.triangles)
+
+
+def rotation(axis: Sequence[float], angle: float) -> np.ndarray:
+    """The matrix [3, 3] of a turn by `angle` (radians) about `axis` (Rodrigues)."""
+    x, y, z = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def random_rotation(rng: np.random.Generator) -> np.ndarray:
+    """A turn about a random axis."""
+    return rotation(rng.normal(size=3), rng.uniform(0, 2 * np.pi))

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Short words for shader nodes, which Blender spells at length."""
+
+from typing import Any
+
+import bpy
+
+Socket = bpy.types.NodeSocket
+Colour = tuple[float, float, float]  # linear
+
+
+class Material:
+    """A material under construction: a Principled BSDF whose inputs are set from textures.
+
+    Coordinates are millimetres of the object. Methods return output sockets, which are fed to other methods in place
+    of numbers.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.material = bpy.data.materials.new(name)
+        self.material.use_nodes = True
+        self._tree = self.material.node_tree
+        self._shader = next(node for node in self._tree.nodes if node.type == "BSDF_PRINCIPLED")
+        self._coordinates = self._tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
+
+    def finish(self, **inputs: Any) -> bpy.types.Material:
+        """Set inputs of the Principled BSDF, named like `Base_Color` or `Roughness`, and return the material."""
+        for name, value in inputs.items():
+            self._set(self._shader.inputs[name.replace("_", " ")], value)
+        return self.material
+
+    def attribute(self, name: str) -> Socket:
+        """A number on the mesh's vertices."""
+        node = self._tree.nodes.new("ShaderNodeAttribute")
+        node.attribute_name = name
+        return node.outputs["Fac"]
+
+    def noise(self, size_mm: float, detail: float = 3.0, distortion: float = 0.0) -> Socket:
+        """Fractal noise, 0 to 1, round 0.5."""
+        node = self._tree.nodes.new("ShaderNodeTexNoise")
+        self._link(self._coordinates, node.inputs["Vector"])
+        node.inputs["Scale"].default_value = 1 / size_mm
+        node.inputs["Detail"].default_value = detail
+        node.inputs["Distortion"].default_value = distortion
+        return node.outputs[0]
+
+    def cells(self, size_mm: float, output: str = "Distance", feature: str = "F1") -> Socket:
+        """Voronoi cells: the distance to the nearest centre in units of `size_mm`, or a random colour a cell."""
+        node = self._tree.nodes.new("ShaderNodeTexVoronoi")
+        node.feature = feature
+        self._link(self._coordinates, node.inputs["Vector"])
+        node.inputs["Scale"].default_value = 1 / size_mm
+        return node.outputs[output]
+
+    def ramp(self, value: Socket, *stops: tuple[float, Colour]) -> Socket:
+        """A colour for each value, linear between `stops`."""
+        node = self._tree.nodes.new("ShaderNodeValToRGB")
+        elements = node.color_ramp.elements
+        while len(elements) < len(stops):
+            elements.new(1.0)
+        for element, (position, colour) in zip(elements, stops, strict=True):
+            element.position, element.color = position, (*colour, 1.0)
+        self._link(value, node.inputs[0])
+        return node.outputs[0]
+
+    def mix(self, factor: Any, first: Any, second: Any, blend: str = "MIX") -> Socket:
+        """Two colours mixed, or combined by a blend mode; `factor` is the second's share."""
+        node = self._tree.nodes.new("ShaderNodeMix")
+        node.data_type, node.blend_type = "RGBA", blend
+        # By number: a mix node has sockets of the same name for each data type.
+        for index, value in [(0, factor), (6, first), (7, second)]:
+            self._set(node.inputs[index], value)
+        return node.outputs[2]
+
+    def calculate(self, operation: str, *values: Any) -> Socket:
+        """A math node."""
+        node = self._tree.nodes.new("ShaderNodeMath")
+        node.operation = operation
+        for socket, value in zip(node.inputs, values, strict=False):
+            self._set(socket, value)
+        return node.outputs[0]
+
+    def between(self, value: Socket, low: float, high: float) -> Socket:
+        """0 below `low`, 1 above `high`, linear between."""
+        node = self._tree.nodes.new("ShaderNodeMapRange")
+        self._link(value, node.inputs["Value"])
+        node.inputs["From Min"].default_value, node.inputs["From Max"].default_value = low, high
+        return node.outputs[0]
+
+    def facing(self, blend: float = 0.5) -> Socket:
+        """0 where the surface faces the camera, 1 where it is seen edge on."""
+        node = self._tree.nodes.new("ShaderNodeLayerWeight")
+        node.inputs["Blend"].default_value = blend
+        return node.outputs["Facing"]
+
+    def bump(self, height: Socket, depth_mm: float, below: Socket | None = None) -> Socket:
+        """A normal from a height of 0 to 1 that stands for `depth_mm`; `below` is a coarser bump to go on from."""
+        node = self._tree.nodes.new("ShaderNodeBump")
+        node.inputs["Distance"].default_value = depth_mm * 0.001
+        self._link(height, node.inputs["Height"])
+        if below is not None:
+            self._link(below, node.inputs["Normal"])
+        return node.outputs[0]
+
+    def _link(self, source: Socket, target: Socket) -> None:
+        self._tree.links.new(source, target)
+
+    def _set(self, socket: Socket, value: Any) -> None:
+        if isinstance(value, Socket):
+            self._link(value, socket)
+        elif isinstance(value, tuple):
+            socket.default_value = (*value, 1.0)
+        else:
+            socket.default_value = value
