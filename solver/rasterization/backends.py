@@ -74,7 +74,7 @@ def prepare(backend: Backend) -> None:
     loaded from there afterwards. gsplat compiles its own on first use where its wheel brought none.
     """
     if backend == "cpu":
-        from solver.rasterization import cpu  # noqa: F401 - the import compiles
+        from solver.rasterization.cpu import function  # noqa: F401 - the import compiles
     elif backend == "gsplat":
         from solver.rasterization import gsplat_backend
 

@@ -88,9 +88,9 @@ def rasterize(
 
 def _renderer(backend: Backend) -> Callable:
     if backend == "cpu":
-        from solver.rasterization import cpu
+        from solver.rasterization.cpu import function
 
-        return cpu.render
+        return function.render
     if backend == "gsplat":
         from solver.rasterization import gsplat_backend
 

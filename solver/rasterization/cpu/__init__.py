@@ -8,13 +8,9 @@ One image, front to back:
     binning       Gaussians in order of depth, listed for every tile of 16 x 16 pixels that they touch
     forward       each tile: composite its list
     backward      each tile: gradients of its list, in the same order
-    function      what ties them to PyTorch's autograd
+    function      what ties them to PyTorch's autograd; importing it compiles the kernels
 
 Kernels take arrays of one type and layout, which their signatures name, and the share of the work that is
 theirs; `threads` runs them. Nothing here depends on how many threads there are: results are the same bit for
 bit.
 """
-
-from solver.rasterization.cpu.function import render
-
-__all__ = ["render"]
