@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A result folder as a collection in a Blender scene: mesh, splats, and one camera for each photo.
+
+Everything is read and checked before the first datablock is made, so a damaged result leaves the scene as it was.
+Importing the same folder again updates what the first import made: objects keep their identity, and with it the scene's
+active camera, modifiers, and edited materials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from . import materials
+from .camera import BlenderCamera, blender_camera, blender_unit
+from .result_files import PhotoView, Result, Splats, Surface, read_result
+
+RESULT_KEY = "macro_result"  # on everything that was imported: path of the result folder
+PART_KEY = "macro_part"  # "mesh", "splats", "cameras" or "camera"
+PHOTO_KEY = "macro_photo"  # on a camera: the photo's name
+RESOLUTION_KEY = "macro_resolution"  # on a camera: the photo's size, px
+PIXEL_ASPECT_KEY = "macro_pixel_aspect"  # on a camera: x and y, as render settings want them
+VIEWPORT_SPLATS = 50_000  # about as many as a viewport turns smoothly
+SMALLEST_SCALE = 1e-7  # Blender units; a flatter splat could not be inverted in single precision
+
+
+def import_result(
+    context: bpy.types.Context, folder: str | Path, *, scene: bpy.types.Scene | None = None
+) -> bpy.types.Collection:
+    """Import a result folder, or update what an earlier import of it made.
+
+    Where the result has a mesh, the mesh is shown and the splats' collection is excluded from the view layers (tick its
+    box in the Outliner); where it has none, the splats are shown. Nothing else in the scene is changed.
+
+    Args:
+        context: whose scene to import into.
+        folder: the result folder (docs/formats.md), or its result.json.
+        scene: another scene to import into.
+
+    Returns:
+        The collection that holds everything, named after the folder.
+
+    Raises:
+        MacroError: the folder is not a whole, undamaged result.
+    """
+    result = read_result(folder)
+    scene = scene or context.scene
+    unit = blender_unit(result.unit_mm, scene.unit_settings.scale_length)
+
+    collection = _result_collection(result, scene)
+    parts_before = {part: part_of(collection, part) is not None for part in ("mesh", "splats")}
+    if result.surface is not None:
+        part = _part_collection(collection, result, "mesh", "Mesh")
+        surface = result.surface
+        _place(part, result, "mesh", lambda old: _mesh(result, surface, unit, old))
+    else:
+        _remove_part(collection, result, "mesh")
+    if result.splats is not None:
+        part = _part_collection(collection, result, "splats", "Splats")
+        splats = result.splats
+        _instance_splats(_place(part, result, "splats", lambda old: _points(result, splats, unit, old)), result)
+    else:
+        _remove_part(collection, result, "splats")
+    if parts_before != {part: part_of(collection, part) is not None for part in ("mesh", "splats")}:
+        show(scene, collection, "splats", result.surface is None)
+    _cameras(_part_collection(collection, result, "cameras", "Cameras"), result, unit)
+    return collection
+
+
+def results_in(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
+    """The collections of imported results in a scene."""
+    return [c for c in scene.collection.children_recursive if RESULT_KEY in c and PART_KEY not in c]
+
+
+def part_of(collection: bpy.types.Collection, part: str) -> bpy.types.Collection | None:
+    """The collection inside a result's that holds its "mesh", "splats" or "cameras"."""
+    return next((child for child in collection.children if child.get(PART_KEY) == part), None)
+
+
+def is_shown(view_layer: bpy.types.ViewLayer, collection: bpy.types.Collection, part: str) -> bool:
+    """Whether a view layer includes a part of a result."""
+    child = part_of(collection, part)
+    layers = _layers(view_layer.layer_collection, child) if child is not None else []
+    return any(not layer.exclude for layer in layers)
+
+
+def show(scene: bpy.types.Scene, collection: bpy.types.Collection, part: str, shown: bool) -> None:
+    """Include a part of a result in the scene's view layers, or exclude it (then it costs nothing)."""
+    child = part_of(collection, part)
+    if child is None:
+        return
+    for view_layer in scene.view_layers:
+        for layer in _layers(view_layer.layer_collection, child):
+            layer.exclude = not shown
+
+
+def bounds(collection: bpy.types.Collection) -> tuple[np.ndarray, float] | None:
+    """Centre, [3], and radius of a result in world space: of its mesh, else of nine tenths of its splats."""
+    for part, share in (("mesh", 1.0), ("splats", 0.9)):
+        child = part_of(collection, part)
+        for item in child.objects if child is not None else []:
+            if item.type != "MESH" or not len(item.data.vertices):
+                continue
+            points = np.empty(3 * len(item.data.vertices), dtype=np.float32)
+            item.data.vertices.foreach_get("co", points)
+            world = np.array(item.matrix_world)
+            places = points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+            low, high = np.quantile(places, [(1 - share) / 2, (1 + share) / 2], axis=0)
+            return (low + high) / 2, float(np.linalg.norm(high - low)) / 2
+    return None
+
+
+def _layers(layer: bpy.types.LayerCollection, collection: bpy.types.Collection) -> list[bpy.types.LayerCollection]:
+    found = [layer] if layer.collection == collection else []
+    for child in layer.children:
+        found += _layers(child, collection)
+    return found
+
+
+def _result_collection(result: Result, scene: bpy.types.Scene) -> bpy.types.Collection:
+    key = str(result.folder)
+    collection = next(
+        (c for c in bpy.data.collections if c.library is None and c.get(RESULT_KEY) == key and PART_KEY not in c),
+        None,
+    )
+    if collection is None:
+        collection = bpy.data.collections.new(result.name)
+        collection[RESULT_KEY] = key
+    if collection not in scene.collection.children_recursive:
+        scene.collection.children.link(collection)
+    return collection
+
+
+def _part_collection(collection: bpy.types.Collection, result: Result, part: str, title: str) -> bpy.types.Collection:
+    """The part's collection, made where it is missing."""
+    existing = part_of(collection, part)
+    if existing is not None:
+        return existing
+    child = bpy.data.collections.new(f"{result.name} {title}")
+    _mark(child, result, part)
+    collection.children.link(child)
+    return child
+
+
+def _remove_part(collection: bpy.types.Collection, result: Result, part: str) -> None:
+    """Take out what an earlier import made and the result no longer has; what the user put there stays."""
+    child = part_of(collection, part)
+    if child is None:
+        return
+    for item in _ours(child, result, part):
+        _remove(item)
+    if not child.objects and not child.children:
+        bpy.data.collections.remove(child)
+
+
+def _mark(item: Any, result: Result, part: str) -> None:
+    item[RESULT_KEY] = str(result.folder)
+    item[PART_KEY] = part
+
+
+def _ours(collection: bpy.types.Collection, result: Result, part: str) -> list[bpy.types.Object]:
+    key = str(result.folder)
+    return [o for o in collection.objects if o.get(RESULT_KEY) == key and o.get(PART_KEY) == part]
+
+
+def _remove(item: bpy.types.Object) -> None:
+    data = item.data
+    bpy.data.objects.remove(item)
+    _remove_unused(data)
+
+
+def _remove_unused(data: Any) -> None:
+    if data is not None and data.users == 0:
+        bpy.data.batch_remove([data])
+
+
+def _place(
+    collection: bpy.types.Collection,
+    result: Result,
+    part: str,
+    build: Callable[[bpy.types.Mesh | None], bpy.types.Mesh],
+) -> bpy.types.Object:
+    """The part's object with newly built data; `build` gets the data of the earlier import."""
+    existing = next(iter(_ours(collection, result, part)), None)
+    if existing is None:
+        existing = bpy.data.objects.new(f"{result.name} {part}", build(None))
+        _mark(existing, result, part)
+        collection.objects.link(existing)
+    else:
+        old = existing.data
+        existing.data = build(old)
+        _remove_unused(old)
+    return existing
+
+
+def _mesh(result: Result, surface: Surface, unit: float, old: bpy.types.Mesh | None) -> bpy.types.Mesh:
+    mesh = bpy.data.meshes.new(f"{result.name} mesh")
+    _mark(mesh, result, "mesh")
+    vertex_count, face_count = len(surface.vertices), len(surface.faces)
+    mesh.vertices.add(vertex_count)
+    mesh.vertices.foreach_set("co", (surface.vertices * unit).astype(np.float32).ravel())
+    mesh.loops.add(3 * face_count)
+    mesh.loops.foreach_set("vertex_index", surface.faces.ravel())
+    mesh.polygons.add(face_count)
+    mesh.polygons.foreach_set("loop_start", np.arange(0, 3 * face_count, 3, dtype=np.int32))
+    if surface.colours is not None:
+        rgba = np.ones((vertex_count, 4), dtype=np.float32)
+        rgba[:, :3] = surface.colours
+        attribute = mesh.color_attributes.new("rgb", "BYTE_COLOR", "POINT")
+        attribute.data.foreach_set("color_srgb", rgba.ravel())
+        mesh.color_attributes.active_color = attribute
+        mesh.color_attributes.render_color_index = 0
+    mesh.update(calc_edges=True)
+    mesh.validate()
+    mesh.shade_smooth()
+    for material in old.materials if old is not None else [materials.surface_material(result.name)]:
+        mesh.materials.append(material)
+    return mesh
+
+
+def _points(result: Result, splats: Splats, unit: float, old: bpy.types.Mesh | None) -> bpy.types.Mesh:
+    """A mesh of vertices alone that carries the splats' attributes.
+
+    A mesh and not a point cloud: Blender before 5.1 cannot make a point cloud of a given size from Python.
+    """
+    mesh = bpy.data.meshes.new(f"{result.name} splats")
+    _mark(mesh, result, "splats")
+    count = len(splats.means)
+    mesh.vertices.add(count)
+    mesh.vertices.foreach_set("co", (splats.means * unit).astype(np.float32).ravel())
+    rgba = np.ones((count, 4), dtype=np.float32)
+    rgba[:, :3] = splats.rgb
+    scales = np.maximum(splats.scales * unit, SMALLEST_SCALE).astype(np.float32)
+    for name, kind, member, values in (
+        ("rgb", "FLOAT_COLOR", "color", rgba),
+        ("opacity", "FLOAT", "value", splats.opacities),
+        ("scale", "FLOAT_VECTOR", "vector", scales),
+        ("rotation", "QUATERNION", "value", splats.quaternions),
+    ):
+        mesh.attributes.new(name, kind, "POINT").data.foreach_set(
+            member, np.ascontiguousarray(values, dtype=np.float32).ravel()
+        )
+    mesh.update()
+    for material in old.materials if old is not None else [materials.splat_material(result.name)]:
+        mesh.materials.append(material)
+    return mesh
+
+
+def _instance_splats(item: bpy.types.Object, result: Result) -> None:
+    """Give the points their ellipsoids, unless an earlier import did."""
+    if any(modifier.type == "NODES" for modifier in item.modifiers):
+        return
+    share = min(1.0, VIEWPORT_SPLATS / max(1, len(item.data.vertices)))
+    modifier = item.modifiers.new("Splats", "NODES")
+    modifier.node_group = materials.splat_instancer(result.name, item.data.materials[0], share)
+
+
+def _cameras(collection: bpy.types.Collection, result: Result, unit: float) -> None:
+    existing = {item.get(PHOTO_KEY): item for item in _ours(collection, result, "camera")}
+    centre = _centre(result)
+    for photo in result.photos:
+        item = existing.pop(photo.name, None)
+        if item is None:
+            item = bpy.data.objects.new(photo.name, bpy.data.cameras.new(photo.name))
+            _mark(item, result, "camera")
+            _mark(item.data, result, "camera")
+            item[PHOTO_KEY] = photo.name
+            collection.objects.link(item)
+        distance = photo.focus_distance or float(np.linalg.norm(photo.camera_to_world[:3, 3] - centre))
+        _set_camera(item, blender_camera(photo, unit), distance * unit or 1.0)
+        _set_backgrounds(item.data, photo)
+    for leftover in existing.values():
+        _remove(leftover)
+
+
+def _centre(result: Result) -> np.ndarray:
+    """Where the subject is, in the scene unit, [3]."""
+    if result.surface is not None and len(result.surface.vertices):
+        return np.median(result.surface.vertices, axis=0)
+    if result.splats is not None and len(result.splats.means):
+        return np.median(result.splats.means, axis=0)
+    return np.zeros(3)
+
+
+def _set_camera(item: bpy.types.Object, camera: BlenderCamera, distance: float) -> None:
+    """Write a camera; `distance` to the subject, in Blender units, sets its clipping and how large it is drawn."""
+    item.matrix_world = Matrix(camera.matrix_world.tolist())
+    item[RESOLUTION_KEY] = camera.resolution
+    item[PIXEL_ASPECT_KEY] = camera.pixel_aspect
+    data = item.data
+    data.type = "PERSP"
+    data.sensor_fit = "HORIZONTAL"
+    data.sensor_width = camera.sensor_width_mm
+    data.sensor_height = camera.sensor_width_mm * camera.resolution[1] / camera.resolution[0]
+    data.lens_unit = "MILLIMETERS"
+    data.lens = camera.lens_mm
+    data.shift_x, data.shift_y = camera.shift_x, camera.shift_y
+    data.clip_start, data.clip_end = 0.01 * distance, 100 * distance
+    data.display_size = 0.1 * distance
+    data.dof.use_dof = camera.focus_distance is not None
+    if camera.focus_distance is not None:
+        data.dof.focus_object = None
+        data.dof.focus_distance = camera.focus_distance
+        data.dof.aperture_fstop = camera.aperture_fstop
+
+
+def _set_backgrounds(camera: bpy.types.Camera, photo: PhotoView) -> None:
+    """The sharp view behind the scene, and the photo itself as a second background that is off."""
+    paths = [path for path in (photo.sharp_path, photo.photo_path) if path is not None]
+    wanted = [_image(path) for path in paths]
+    if [background.image for background in camera.background_images] == wanted:
+        return
+    camera.background_images.clear()
+    for index, image in enumerate(wanted):
+        background = camera.background_images.new()
+        background.image = image
+        background.alpha = 1.0
+        background.display_depth = "BACK"
+        background.frame_method = "STRETCH"
+        background.show_background_image = index == 0
+        background.show_expanded = False
+    camera.show_background_images = True
+
+
+def _image(path: Path) -> bpy.types.Image:
+    known = set(bpy.data.images)
+    image = bpy.data.images.load(str(path), check_existing=True)
+    if image in known:
+        image.reload()
+    return image

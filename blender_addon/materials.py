@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The materials and the Geometry Nodes of imported meshes and splats.
+
+A splat is an icosahedron placed, turned and scaled by its covariance. Its material knows nothing of that shape: along a
+ray with the direction i (unit length, in the splat's own coordinates, where its standard deviation is 1) through any
+point p of the ray, the Gaussian's largest value is ``exp(-d2 / 2)`` with ``d2 = |p|^2 - (p . i)^2``. So the coarsest
+proxy that encloses the splat gives the exact falloff, seen from anywhere, through Cycles' depth of field as well;
+quads turned to one camera would not.
+"""
+
+from __future__ import annotations
+
+import bpy
+
+CUTOFF = 10 / 3  # standard deviations at which a splat ends: an opaque one is at 1/255 there
+ICOSAHEDRON_INRADIUS = 0.7946544723  # of circumradius 1
+ROUGHNESS = 0.8
+
+
+def surface_material(name: str) -> bpy.types.Material:
+    """Vertex colours on a matt surface."""
+    material, tree, output = _new_material(f"{name} surface")
+    principled = _node(tree, "ShaderNodeBsdfPrincipled", (-300, 0), {"Roughness": ROUGHNESS})
+    colour = _node(tree, "ShaderNodeAttribute", (-560, 0), attribute_name="rgb")
+    tree.links.new(colour.outputs["Color"], principled.inputs["Base Color"])
+    tree.links.new(principled.outputs["BSDF"], output.inputs["Surface"])
+    material.roughness = ROUGHNESS
+    return material
+
+
+def splat_material(name: str) -> bpy.types.Material:
+    """Emission with a Gaussian falloff, on any proxy that encloses the splat."""
+    material, tree, output = _new_material(f"{name} splats")
+    link = tree.links.new
+    position = _node(tree, "ShaderNodeTexCoord", (-1500, 0)).outputs["Object"]
+    geometry = _node(tree, "ShaderNodeNewGeometry", (-1900, -200))
+    turned = _node(
+        tree,
+        "ShaderNodeVectorTransform",
+        (-1700, -200),
+        vector_type="VECTOR",
+        convert_from="WORLD",
+        convert_to="OBJECT",
+    )
+    link(geometry.outputs["Incoming"], turned.inputs[0])
+    direction = _node(tree, "ShaderNodeVectorMath", (-1500, -200), operation="NORMALIZE")
+    link(turned.outputs[0], direction.inputs[0])
+
+    def dot(a: bpy.types.NodeSocket, b: bpy.types.NodeSocket, place: tuple[int, int]) -> bpy.types.NodeSocket:
+        node = _node(tree, "ShaderNodeVectorMath", place, operation="DOT_PRODUCT")
+        link(a, node.inputs[0])
+        link(b, node.inputs[1])
+        return node.outputs["Value"]
+
+    def math(operation: str, place: tuple[int, int], *values: bpy.types.NodeSocket | float) -> bpy.types.NodeSocket:
+        node = _node(tree, "ShaderNodeMath", place, operation=operation)
+        for socket, value in zip(node.inputs, values, strict=False):
+            if isinstance(value, float):
+                socket.default_value = value
+            else:
+                link(value, socket)
+        return node.outputs["Value"]
+
+    along = dot(position, direction.outputs["Vector"], (-1260, -200))
+    squared = math(
+        "SUBTRACT", (-860, 0), dot(position, position, (-1260, 0)), math("MULTIPLY", (-1060, -200), along, along)
+    )
+    falloff = math("EXPONENT", (-500, 0), math("MULTIPLY", (-680, 0), squared, -0.5))
+    opacity = _node(tree, "ShaderNodeAttribute", (-680, 240), attribute_type="INSTANCER", attribute_name="opacity")
+    front = math("SUBTRACT", (-500, -200), 1.0, geometry.outputs["Backfacing"])
+    alpha = math("MULTIPLY", (-140, 0), math("MULTIPLY", (-320, 0), opacity.outputs["Fac"], falloff), front)
+    colour = _node(tree, "ShaderNodeAttribute", (-320, -360), attribute_type="INSTANCER", attribute_name="rgb")
+    emission = _node(tree, "ShaderNodeEmission", (-140, -260))
+    link(colour.outputs["Color"], emission.inputs["Color"])
+    transparent = _node(tree, "ShaderNodeBsdfTransparent", (-140, -160))
+    mix = _node(tree, "ShaderNodeMixShader", (60, 0))
+    link(alpha, mix.inputs["Fac"])
+    link(transparent.outputs["BSDF"], mix.inputs[1])
+    link(emission.outputs["Emission"], mix.inputs[2])
+    link(mix.outputs["Shader"], output.inputs["Surface"])
+    material.surface_render_method = "DITHERED"  # EEVEE: right in any order; BLENDED would need sorted instances
+    return material
+
+
+def splat_instancer(name: str, material: bpy.types.Material, viewport_share: float) -> bpy.types.NodeTree:
+    """Geometry Nodes that put an icosahedron on every point, as its scale and rotation attributes say.
+
+    Args:
+        name: of the result.
+        material: for the instances.
+        viewport_share: share of the splats that viewports draw, 0 to 1; renders use all. An input of the modifier.
+    """
+    tree = bpy.data.node_groups.new(f"{name} splats", "GeometryNodeTree")
+    link = tree.links.new
+    interface = tree.interface
+    interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    share = interface.new_socket(
+        "Viewport Share",
+        description="Share of the splats that viewports draw; renders use all of them",
+        in_out="INPUT",
+        socket_type="NodeSocketFloat",
+    )
+    share.subtype = "FACTOR"
+    share.min_value, share.max_value, share.default_value = 0.0, 1.0, viewport_share
+    inputs = _node(tree, "NodeGroupInput", (-900, 0))
+    outputs = _node(tree, "NodeGroupOutput", (300, 0))
+
+    switch = _node(tree, "GeometryNodeSwitch", (-500, 260), input_type="FLOAT")
+    link(_node(tree, "GeometryNodeIsViewport", (-700, 260)).outputs[0], switch.inputs["Switch"])
+    switch.inputs["False"].default_value = 1.0
+    link(inputs.outputs["Viewport Share"], switch.inputs["True"])
+    random = _node(tree, "FunctionNodeRandomValue", (-500, 100), data_type="FLOAT")
+    chosen = _node(tree, "FunctionNodeCompare", (-300, 180), data_type="FLOAT", operation="LESS_EQUAL")
+    link(next(s for s in random.outputs if s.enabled), chosen.inputs["A"])
+    link(switch.outputs[0], chosen.inputs["B"])
+
+    radius = CUTOFF / ICOSAHEDRON_INRADIUS
+    proxy = _node(tree, "GeometryNodeMeshIcoSphere", (-300, -60), {"Radius": radius, "Subdivisions": 1})
+    instances = _node(tree, "GeometryNodeInstanceOnPoints", (-80, 0))
+    rotation = _node(
+        tree, "GeometryNodeInputNamedAttribute", (-300, -220), {"Name": "rotation"}, data_type="QUATERNION"
+    )
+    scale = _node(tree, "GeometryNodeInputNamedAttribute", (-300, -380), {"Name": "scale"}, data_type="FLOAT_VECTOR")
+    link(inputs.outputs["Geometry"], instances.inputs["Points"])
+    link(chosen.outputs["Result"], instances.inputs["Selection"])
+    link(proxy.outputs["Mesh"], instances.inputs["Instance"])
+    link(next(s for s in rotation.outputs if s.enabled), instances.inputs["Rotation"])
+    link(next(s for s in scale.outputs if s.enabled), instances.inputs["Scale"])
+    dressed = _node(tree, "GeometryNodeSetMaterial", (120, 0), {"Material": material})
+    link(instances.outputs["Instances"], dressed.inputs["Geometry"])
+    link(dressed.outputs["Geometry"], outputs.inputs["Geometry"])
+    return tree
+
+
+def _new_material(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.types.Node]:
+    material = bpy.data.materials.new(name)
+    if material.node_tree is None:
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    return material, tree, _node(tree, "ShaderNodeOutputMaterial", (260, 0))
+
+
+def _node(
+    tree: bpy.types.NodeTree,
+    kind: str,
+    place: tuple[int, int],
+    values: dict[str, object] | None = None,
+    **settings: object,
+) -> bpy.types.Node:
+    """A new node at `place`, with its properties and the values of its inputs set."""
+    node = tree.nodes.new(kind)
+    node.location = place
+    for key, setting in settings.items():
+        setattr(node, key, setting)
+    for key, value in (values or {}).items():
+        node.inputs[key].default_value = value
+    return node

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+"""The scene's settings, which the panel shows."""
+
+from pathlib import Path
+
+import bpy
+
+from .errors import MacroError
+from .solver_process import Request
+
+PRESETS = (
+    ("draft", "Draft", "A quick look: small images and few splats; minutes"),
+    ("standard", "Standard", "A balance of quality and time"),
+    ("high", "High", "The finest detail; takes several times as long, better with a GPU"),
+)
+
+
+def folder_options() -> set[str]:
+    """Options of a folder property: newer Blenders want to be told that `//` paths are understood."""
+    known = bpy.types.Property.bl_rna.properties.get("is_path_supports_blend_relative")
+    return {"PATH_SUPPORTS_BLEND_RELATIVE"} if known is not None else set()
+
+
+def _suggest_output(settings: "MacroSettings", _context: bpy.types.Context) -> None:
+    """Propose a folder beside the capture, as long as the user has chosen none."""
+    if settings.capture and not settings.output:
+        bare = settings.capture.rstrip("/\\")
+        if bare:
+            settings.output = f"{bare}_reconstruction"
+
+
+class MacroSettings(bpy.types.PropertyGroup):
+    """What to reconstruct, and how."""
+
+    capture: bpy.props.StringProperty(
+        name="Capture",
+        description="Folder of photos, or a capture folder with transforms.json, or a COLMAP model",
+        subtype="DIR_PATH",
+        options=folder_options(),
+        update=_suggest_output,
+    )
+    output: bpy.props.StringProperty(
+        name="Output",
+        description="Folder that the result is written to; it is created when needed",
+        subtype="DIR_PATH",
+        options=folder_options(),
+    )
+    preset: bpy.props.EnumProperty(
+        name="Preset",
+        description="How much time the reconstruction may take",
+        items=PRESETS,
+        default="standard",
+    )
+    masks: bpy.props.StringProperty(
+        name="Masks",
+        description="Folder of masks named after the photos, white on the subject; optional",
+        subtype="DIR_PATH",
+        options=folder_options(),
+    )
+    max_size: bpy.props.IntProperty(
+        name="Longest Side",
+        description="Photos are resampled to this size before the reconstruction; 0 leaves it to the preset",
+        subtype="PIXEL",
+        default=0,
+        min=0,
+        soft_max=4000,
+    )
+    iterations: bpy.props.IntProperty(
+        name="Iterations",
+        description="Optimization steps, one photo each; 0 leaves it to the preset",
+        default=0,
+        min=0,
+        soft_max=30000,
+    )
+    device: bpy.props.EnumProperty(
+        name="Device",
+        description="What the solver computes with",
+        items=(
+            ("auto", "Automatic", "A CUDA GPU where there is one, else the processor"),
+            ("cpu", "Processor", "The processor's cores"),
+            ("cuda", "CUDA GPU", "An NVIDIA GPU"),
+        ),
+        default="auto",
+    )
+    resume: bpy.props.BoolProperty(
+        name="Resume",
+        description="Go on from the checkpoint of a cancelled run in the output folder",
+        default=False,
+    )
+
+    def request(self) -> Request:
+        """The settings as the solver takes them.
+
+        Raises:
+            MacroError: a path is not a full one.
+        """
+        return Request(
+            capture=absolute(self.capture),
+            output=absolute(self.output),
+            masks=absolute(self.masks) if self.masks else None,
+            preset=self.preset,
+            max_size=self.max_size or None,
+            iterations=self.iterations or None,
+            device=self.device,
+            resume=self.resume,
+        )
+
+
+def absolute(path: str) -> Path:
+    """A path as typed into Blender, where `//` is the folder of the .blend file.
+
+    Raises:
+        MacroError: the path depends on where Blender was started, or on a .blend file that has no place yet.
+    """
+    if path.startswith("//") and not bpy.data.filepath:
+        raise MacroError(
+            "the path is relative to the .blend file, which is not saved yet",
+            where=path,
+            remedy="save the file first, or choose the folder again",
+        )
+    resolved = Path(bpy.path.abspath(path))
+    if not resolved.is_absolute():
+        raise MacroError("this is not a full path", where=path, remedy="choose the folder again")
+    return resolved
+
+
+CLASSES = (MacroSettings,)
