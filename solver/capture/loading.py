@@ -56,7 +56,13 @@ def _load(path: Path, masks: Path | None, poses_folder: Path, reporter: Reporter
         from solver.capture.known_poses import load_known_poses
 
         return load_known_poses(path, masks=masks, poses_folder=poses_folder, reporter=reporter)
-    raise SolverError("no photos", where=path, remedy="check the path")
+    from solver.capture.colmap import find_models, load_colmap
+
+    if find_models(path):
+        return load_colmap(path, masks=masks, poses_folder=poses_folder, reporter=reporter)
+    from solver.capture.structure_from_motion import load_plain_photos
+
+    return load_plain_photos(path, masks=masks, poses_folder=poses_folder, reporter=reporter)
 
 
 def _sharp(photo: Photo, path: Path) -> Photo:
