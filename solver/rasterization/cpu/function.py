@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from solver.rasterization.cpu import threads
 from solver.rasterization.cpu.backward import composite_backward
@@ -113,6 +114,7 @@ class _Rasterize(torch.autograd.Function):
         return outputs
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *v_outputs: Any) -> tuple[Tensor | None, ...]:
         *tensors, image, alpha, visible = ctx.saved_tensors
         *gaussians, camera = [_array(tensor) for tensor in tensors]
