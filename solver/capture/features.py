@@ -2,10 +2,10 @@
 """SIFT features of photos and their matches, in a COLMAP database."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,20 +79,33 @@ def extract_features(
     progress(total, total)
 
 
-def match_exhaustively(database: Path, photos: int, progress: Progress) -> None:
-    """Match the features of all pairs of `photos` photos in `database`, and verify the matches."""
+def match(database: Path, photos: int, progress: Progress, pairs: Sequence[tuple[str, str]] | None = None) -> None:
+    """Match features in `database` and verify the matches.
+
+    Args:
+        database: holds the features of `photos` photos.
+        photos: how many those are.
+        progress: told how many pairs are done.
+        pairs: names of copies to match with each other; None for all with all.
+    """
     import pycolmap
 
     options = pycolmap.FeatureMatchingOptions()
     options.use_gpu = False
-    pairs = photos * (photos - 1) // 2
-    run_watched(
-        lambda token: pycolmap.match_exhaustive(
-            database, matching_options=options, device=pycolmap.Device.cpu, cancellation_token=token
-        ),
-        lambda: progress(count_rows(database, "two_view_geometries"), pairs),
-    )
-    progress(pairs, pairs)
+    common: dict[str, Any] = {"matching_options": options, "device": pycolmap.Device.cpu}
+    total = photos * (photos - 1) // 2 if pairs is None else len(pairs)
+
+    def work(token: "pycolmap.CancellationToken") -> None:
+        if pairs is None:
+            pycolmap.match_exhaustive(database, cancellation_token=token, **common)
+            return
+        listed = pycolmap.ImportedPairingOptions()
+        listed.match_list_path = database.with_name("pairs.txt")
+        listed.match_list_path.write_text("".join(f"{first} {second}\n" for first, second in pairs))
+        pycolmap.match_image_pairs(database, pairing_options=listed, cancellation_token=token, **common)
+
+    run_watched(work, lambda: progress(count_rows(database, "two_view_geometries"), total))
+    progress(total, total)
 
 
 def count_rows(database: Path, table: str) -> int:

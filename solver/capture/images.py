@@ -53,7 +53,7 @@ def open_image(path: Path) -> "Iterator[Image.Image]":
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # on odd metadata, and on sizes that are checked here
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError
@@ -81,7 +81,8 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     with open_image(path) as image:
         width, height = image.size
-        turned = image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
+        # Pillow turns TIFF by itself.
+        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION_TAG) in (5, 6, 7, 8)
     return (height, width) if turned else (width, height)
 
 

@@ -18,6 +18,7 @@ def load_capture(
     poses_folder: Path,
     max_size: int | None = None,
     train_on_sharp: bool = False,
+    find_points: bool = True,
     reporter: Reporter | None = None,
 ) -> Capture:
     """Read a capture: a folder with a transforms.json, one with a COLMAP model, or one of plain photos.
@@ -29,6 +30,7 @@ def load_capture(
         max_size: longest side in pixels of the cameras returned; the files stay as they are, and
             `solver.capture.images.load_photo` reduces them. None keeps their size.
         train_on_sharp: use the capture's ground truth without defocus in place of the photos.
+        find_points: triangulate sparse points where the poses are known and the capture has no points.
         reporter: gets the stages `read` and `poses`, their progress and warnings.
 
     Raises:
@@ -42,6 +44,10 @@ def load_capture(
         raise SolverError("the capture has one photo", where=path, remedy="add photos from other viewpoints")
     if train_on_sharp:
         capture = capture.with_photos(tuple(_sharp(photo, path) for photo in capture.photos))
+    if find_points and capture.points is None:
+        from solver.capture.triangulation import triangulate
+
+        capture = replace(capture, points=triangulate(capture, reporter))
     return capture.with_photos(
         tuple(replace(photo, camera=working_camera(photo.camera, max_size)) for photo in capture.photos)
     )

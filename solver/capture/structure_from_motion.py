@@ -24,7 +24,7 @@ from solver.capture.features import (
     Progress,
     extract_features,
     feature_counts,
-    match_exhaustively,
+    match,
     write_copies,
 )
 from solver.capture.images import image_size
@@ -143,7 +143,7 @@ def _find_poses(
             settings.max_features,
             _part(reporter, "features"),
         )
-        match_exhaustively(database, len(names), _part(reporter, "matches"))
+        match(database, len(names), _part(reporter, "matches"))
         models = _map(database, work, len(names), settings, _part(reporter, "mapping"))
         reasons = _reasons(database, settings)
     if not models or models[0].num_reg_images() < MINIMUM_PHOTOS:

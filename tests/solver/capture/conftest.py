@@ -86,6 +86,13 @@ def scene() -> Scene:
     return Scene(camera, poses, tuple(render(camera, pose, textures) for pose in poses))
 
 
+@pytest.fixture(scope="session")
+def render_scene() -> Callable[..., np.ndarray]:
+    """Renders the scene's planes: (camera, pose, optionally the pinhole points to look through) -> pixels."""
+    textures = [texture(1), texture(2)]
+    return lambda camera, pose, pixels=None: render(camera, pose, textures, pixels)
+
+
 @pytest.fixture
 def write_capture(tmp_path: Path, scene: Scene) -> Callable[..., Path]:
     """Writes the scene as a capture, keywords at the top of its transforms.json; returns its folder."""

@@ -13,7 +13,7 @@ from solver.errors import SolverError
 
 
 def load(path: Path, **options):
-    return load_capture(path, poses_folder=path.parent / "poses", **options)
+    return load_capture(path, poses_folder=path.parent / "poses", find_points=False, **options)
 
 
 def test_cameras_poses_and_optics(write_capture, scene, edit_json):
