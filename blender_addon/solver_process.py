@@ -29,6 +29,7 @@ GRACE_AT_EXIT_S = 5.0  # the same when Blender quits or the extension is disable
 PIPE_GRACE_S = 2.0  # for the last events to be read after the child's end
 LONGEST_EVENT = 1 << 20  # characters
 DOCTOR_TIMEOUT_S = 180.0  # a first import of PyTorch from a cold disk takes a while
+HEARD = "> "  # before each line of the log that came from the child's standard output
 IN_PREFERENCES = "choose it in the extension's preferences"
 
 
@@ -179,7 +180,7 @@ class SolverProcess:
                 if known:
                     self._events.put(event)
                 if not known or event["event"] in ("stage", "warning", "error", "cancelled", "done"):
-                    self._log.write(line.rstrip()[:2000] + "\n")
+                    self._log.write(f"{HEARD}{line.rstrip()[:2000]}\n")
                     self._log.flush()
 
     @property
@@ -305,7 +306,7 @@ def keep_log(log_path: Path, output: Path) -> Path:
 
 
 def last_line(path: Path) -> str:
-    """The last line with something in it, shortened to 300 characters."""
+    """The last thing said on standard error, shortened to 300 characters."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -313,7 +314,8 @@ def last_line(path: Path) -> str:
             lines = file.read().decode("utf-8", errors="replace").split("\n")
     except OSError:
         return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+    said = (line.strip() for line in reversed(lines) if line.strip() and not line.startswith((HEARD, "$ ")))
+    return next(said, "")[:300]
 
 
 def doctor(python: str, storage: Path, timeout_s: float = DOCTOR_TIMEOUT_S) -> tuple[bool, str]:

@@ -4,6 +4,7 @@
 import json
 import os
 import struct
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -165,3 +166,26 @@ def write_result(folder, *, splats=40, mesh=True, unit_mm=UNIT_MM, cameras=CAMER
     (folder / "transforms.json").write_text(json.dumps({"frames": frames}))
     (folder / "result.json").write_text(json.dumps(summary))
     return folder
+
+
+@pytest.fixture(scope="session")
+def extension_zip(tmp_path_factory):
+    """The extension, built as `make extension` builds it."""
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, ROOT / "scripts" / "build_extension.py", "--output", folder], check=True, timeout=60
+    )
+    (built,) = folder.glob("*.zip")
+    return built
+
+
+@pytest.fixture
+def extension(blender, extension_zip):
+    """Blender with the extension installed from its zip and enabled, as a user would; gives its package's name."""
+    package = "bl_ext.user_default.macro_reconstruction"
+    blender.ops.extensions.package_install_files(
+        filepath=str(extension_zip), repo="user_default", enable_on_install=True
+    )
+    assert package in blender.context.preferences.addons
+    yield package
+    blender.ops.preferences.addon_disable(module=package)

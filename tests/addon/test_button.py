@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The button pressed in Blender's background mode, with the real solver, on a capture rendered for it."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+VIEWS = 6
+ITERATIONS = 40
+
+
+@pytest.fixture(scope="session")
+def capture(bpy, root, tmp_path_factory):
+    """A tiny capture with the generator's own command."""
+    folder = tmp_path_factory.mktemp("photos") / "beetle capture"  # spaces are part of the test
+    command = [sys.executable, root / "synthetic" / "make_dataset.py", "--output", folder, "--scene", "beetle"]
+    command += ["--views", str(VIEWS), "--resolution", "64", "48", "--samples", "4", "--seed", "1"]
+    answer = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return folder
+
+
+@pytest.fixture
+def settings(bpy, extension):
+    """The panel's settings, with this interpreter for the solver; and the panel is left as it was found."""
+    bpy.context.preferences.addons[extension].preferences.solver_python = sys.executable
+    job = importlib.import_module(f"{extension}.blender_addon.job")
+    yield bpy.context.scene.macro_reconstruction
+    job.end_all()
+
+
+@pytest.fixture
+def panel(extension):
+    """What the panel shows."""
+    job = importlib.import_module(f"{extension}.blender_addon.job")
+    return lambda: job.current
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in Path(folder).rglob("*")}
+
+
+def test_button_reconstructs_and_imports(bpy, extension, settings, panel, capture, tmp_path):
+    installed = Path(importlib.import_module(extension).__file__).parent
+    before = snapshot(installed)
+    output = tmp_path / "the result"
+    settings.capture, settings.output = str(capture), str(output)
+    settings.preset, settings.iterations, settings.device = "draft", ITERATIONS, "cpu"
+    assert bpy.ops.macro.reconstruct() == {"FINISHED"}
+
+    assert panel().phase == "done"
+    assert (output / "solver.log").is_file()
+    sources_and_cache = {p for p in snapshot(installed).keys() - before.keys() if "__pycache__" not in p.parts}
+    assert not sources_and_cache
+    assert not [p for p in snapshot(installed).keys() - before.keys() if "solver" in p.parts]
+
+    summary = json.loads((output / "result.json").read_text())
+    truth = json.loads((capture / "transforms.json").read_text())
+    collection = bpy.data.collections["the result"]
+    objects = {o.name: o for o in collection.all_objects}
+    cameras = {name: o for name, o in objects.items() if o.type == "CAMERA"}
+    assert len(cameras) == VIEWS
+    assert set(cameras) == {photo["name"] for photo in summary["photos"]}
+    splats = objects["the result splats"]
+    assert len(splats.data.vertices) == summary["splats"]["count"] > 0
+    if summary["mesh"] is not None:
+        assert len(objects["the result mesh"].data.vertices) == summary["mesh"]["vertices"]
+
+    unit = summary["unit_mm"] / 1000
+    bpy.context.view_layer.update()
+    for frame in truth["frames"]:
+        camera = cameras[Path(frame["file_path"]).stem]
+        expected = np.array(frame["transform_matrix"])
+        np.testing.assert_allclose(np.array(camera.matrix_world)[:3, 3], expected[:3, 3] * unit, atol=1e-6)
+        assert projection_error(bpy, camera, {**truth, **frame}, unit) < 0.1
+        assert camera.data.dof.use_dof
+        assert camera.data.background_images[0].image.filepath.endswith(".png")
+
+    places = np.empty(3 * len(splats.data.vertices), dtype=np.float32)
+    splats.data.vertices.foreach_get("co", places)
+    centre = np.median(places.reshape(-1, 3), axis=0)
+    heights = [np.array(o.matrix_world)[2, 3] for o in cameras.values()]
+    nearest = min(np.linalg.norm(np.array(o.matrix_world)[:3, 3] - centre) for o in cameras.values())
+    assert min(heights) > centre[2]  # Z is up: the cameras look down at the subject
+    assert 0.02 < nearest < 2.0  # metres: a macro lens's distance in true size
+
+
+def projection_error(bpy, item, frame, unit):
+    """Largest distance in pixels between Blender's projection of random points and the capture's own camera."""
+    points = np.random.default_rng(5).uniform(-5, 5, (40, 3))
+    matrix = np.array(frame["transform_matrix"])
+    local = (points - matrix[:3, 3]) @ matrix[:3, :3]
+    expected = np.stack(
+        [
+            frame["cx"] + frame["fl_x"] * local[:, 0] / -local[:, 2],
+            frame["cy"] - frame["fl_y"] * local[:, 1] / -local[:, 2],
+        ],
+        axis=1,
+    )
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    projection = np.array(item.calc_matrix_camera(depsgraph, x=frame["w"], y=frame["h"]))
+    clip = np.c_[points * unit, np.ones(40)] @ (projection @ np.linalg.inv(np.array(item.matrix_world))).T
+    ndc = clip[:, :2] / clip[:, 3:]
+    seen = np.stack([(ndc[:, 0] + 1) / 2 * frame["w"], (1 - ndc[:, 1]) / 2 * frame["h"]], axis=1)
+    return np.abs(seen - expected).max()
+
+
+def test_solvers_error_is_shown_and_nothing_is_left(bpy, settings, panel, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    output = tmp_path / "result"
+    settings.capture, settings.output = str(empty), str(output)
+    with pytest.raises(RuntimeError) as caught:
+        bpy.ops.macro.reconstruct()
+    assert panel().phase == "error"
+    assert str(empty) in panel().message
+    assert panel().message.count("\n") == 0
+    assert panel().message in str(caught.value)
+    assert panel().log_path.is_file()
+    assert not output.exists()
+    assert "result" not in bpy.data.collections
+
+
+@pytest.mark.parametrize("python", ["", "/no/such/python"])
+def test_missing_solver_python_is_one_sentence(bpy, extension, settings, panel, tmp_path, python):
+    bpy.context.preferences.addons[extension].preferences.solver_python = python
+    output = tmp_path / "result"
+    settings.capture, settings.output = str(tmp_path), str(output)
+    with pytest.raises(RuntimeError, match="the solver's Python"):
+        bpy.ops.macro.reconstruct()
+    assert panel().phase == "error"
+    assert "preferences" in panel().message
+    assert not output.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="writes a shell script")
+def test_python_without_the_solvers_packages(bpy, extension, settings, panel, tmp_path):
+    """A virtual environment with nothing in it."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True, timeout=60)
+    bpy.context.preferences.addons[extension].preferences.solver_python = str(tmp_path / "bare" / "bin" / "python")
+    settings.capture, settings.output = str(tmp_path), str(tmp_path / "result")
+    with pytest.raises(RuntimeError, match="lacks the module"):
+        bpy.ops.macro.reconstruct()
+    assert not (tmp_path / "result").exists()
+    with pytest.raises(RuntimeError, match="this Python cannot run the solver"):
+        bpy.ops.macro.test_solver()
+
+
+def test_doctor_answers_through_the_preferences_button(bpy, settings):
+    assert bpy.ops.macro.test_solver() == {"FINISHED"}
+
+
+def test_relative_path_in_an_unsaved_file(bpy, settings, panel, tmp_path):
+    settings.capture, settings.output = "//photos", str(tmp_path / "result")
+    with pytest.raises(RuntimeError, match="not saved yet"):
+        bpy.ops.macro.reconstruct()
+    assert panel().phase == "error"
