@@ -2,7 +2,8 @@
 """The command line of the generator."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,7 +21,7 @@ class Settings:
     views: int = 24  # defocused photos
     held_out: int = 6  # sharp views that no photo was taken from
     resolution: tuple[int, int] = (200, 150)  # width, height, px
-    lens: Lens = Lens(focal_length_mm=100.0, f_number=9.0, sensor_width_mm=23.5)  # 1.2 : 1 on APS-C
+    lens: Lens = field(default_factory=lambda: Lens(100.0, 9.0, 23.5))  # 1.2 : 1 on APS-C
     samples: int = 32  # light paths a pixel
     seed: int = 0  # of the views, the focus distances and the sampling
     denoise: bool | None = None  # None: when this Blender has OpenImageDenoise
@@ -41,7 +42,8 @@ class _Parser(argparse.ArgumentParser):
 def own_arguments(argv: list[str]) -> list[str]:
     """The part of `argv` that is meant for the generator.
 
-    Blender keeps its own arguments in sys.argv and passes on what follows `--`; under Python all but the script is ours.
+    Blender keeps its own arguments in sys.argv and passes on what follows `--`; under Python all but the script's
+    path is ours.
     """
     if "--" in argv:
         return argv[argv.index("--") + 1 :]
@@ -87,7 +89,7 @@ def parse(arguments: list[str]) -> Settings:
 
 def wants_json(arguments: list[str]) -> bool:
     """Whether events were asked for as JSON, told even where the rest of the command line is wrong."""
-    return "--events=json" in arguments or ("--events", "json") in zip(arguments, arguments[1:], strict=False)
+    return "--events=json" in arguments or ("--events", "json") in pairwise(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From settings to a capture: build the scene, choose the views, render them, write the ground truth."""
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -51,14 +52,20 @@ def generate(settings: Settings, reporter: Reporter) -> None:
         reporter.progress(index, len(frames))
         rng = np.random.default_rng([settings.seed, index])
         depth = _depth(folder / "depth" / f"{view.name}.exr", view, settings)
-        view = replace(view, focus_distance_mm=_focus_distance(depth, view, scene, settings, rng))
+        focus_distance = _focus_distance(depth, view, scene, settings, rng)
+        view = replace(view, focus_distance_mm=focus_distance)
         finished.append(view)
         seeds = [int(number) for number in rng.integers(2**31 - 1, size=2)]
         sharp = folder / "sharp" / f"{view.name}.png"
         if not sharp.exists():
             render.render_view(camera, view, sharp, defocus=False, seed=seeds[0])
         if folder is truth:
-            _photo(settings, camera, view, depth, seeds[1])
+            coc = truth / "coc" / f"{view.name}.exr"
+            if not coc.exists():
+                exr.write_channel(coc, settings.lens.circle_of_confusion_px(depth, focus_distance, width), "V")
+            photo = settings.output / "images" / f"{view.name}.png"
+            if not photo.exists():
+                render.render_view(camera, view, photo, defocus=True, seed=seeds[1])
     reporter.progress(len(frames), len(frames))
 
     _write_transforms(truth / "novel" / "transforms.json", finished[len(photos) :], settings, "sharp")
@@ -88,7 +95,17 @@ def _recipe(settings: Settings, denoise: bool) -> dict[str, Any]:
         "seed": settings.seed,
         "denoise": denoise,
         "blender": bpy.app.version_string,
+        "generator": _fingerprint(),
     }
+
+
+def _fingerprint() -> str:
+    """Of the generator's source: frames of two versions do not belong into one capture."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(package.rglob("*.py")):
+        digest.update(source.relative_to(package).as_posix().encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _prepare_folder(settings: Settings, recipe: dict[str, Any]) -> None:
@@ -103,9 +120,9 @@ def _prepare_folder(settings: Settings, recipe: dict[str, Any]) -> None:
         for name, value in recipe.items():
             if not isinstance(earlier, dict) or earlier.get(name) != value:
                 raise GeneratorError(
-                    f"the capture was begun with another setting for {name.replace('_', '-')}",
+                    f"the capture was begun with a different {name.replace('_', '-')}",
                     where=output,
-                    remedy="repeat that setting, or give --overwrite",
+                    remedy="repeat the command that began it, or give --overwrite",
                 )
     elif settings.overwrite:
         (output / "transforms.json").unlink(missing_ok=True)  # first: without it, it is no whole capture
@@ -150,17 +167,6 @@ def _focus_distance(
     if not near.any():
         raise GeneratorError(f"no surface to focus on is in view of {view.name}", remedy="choose another lens")
     return float(rng.choice(depth[near]))
-
-
-def _photo(settings: Settings, camera: bpy.types.Object, view: View, depth: np.ndarray, seed: int) -> None:
-    """The defocused photo and its circles of confusion."""
-    coc = settings.output / _GROUND_TRUTH / "coc" / f"{view.name}.exr"
-    if not coc.exists():
-        diameter = settings.lens.circle_of_confusion_px(depth, view.focus_distance_mm, settings.resolution[0])
-        exr.write_channel(coc, diameter, "V")
-    photo = settings.output / "images" / f"{view.name}.png"
-    if not photo.exists():
-        render.render_view(camera, view, photo, defocus=True, seed=seed)
 
 
 def _write_transforms(path: Path, photos: Sequence[View], settings: Settings, folder: str) -> None:

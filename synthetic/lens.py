@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The thin lens that Cycles renders with, and the blur it makes.
 
-Notation: f focal length, N f-number, D = f / N diameter of the entrance pupil, d depth, d0 depth of the focus plane; f_px
-the principal distance in pixels. Cycles has no focus breathing: f_px is f over the sensor's width at any focus.
+Notation: f focal length, N f-number, D = f / N diameter of the entrance pupil, d depth, d0 depth of the focus plane;
+f_px the principal distance in pixels. Cycles has no focus breathing: f_px is f over the sensor's width at any focus.
 A point at depth d is spread over a uniform disc of diameter
 
     c = D f_px |1/d - 1/d0|

@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from . import png
 from .errors import GeneratorError
 from .files import written_aside
 from .lens import Lens
@@ -107,3 +108,4 @@ def render_view(camera: bpy.types.Object, view: View, path: Path, *, defocus: bo
             raise GeneratorError(f"Blender could not render ({str(error).strip()})", where=path) from None
         if "FINISHED" not in outcome or temporary.stat().st_size == 0:
             raise RenderCancelled
+        png.strip_notes(temporary)

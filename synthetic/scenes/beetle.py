@@ -6,6 +6,8 @@ ground in and out of focus behind them. The wing cases are pitted and spotted, t
 with pebbles, needles, a dead leaf and moss; nothing is a mirror.
 """
 
+from collections.abc import Callable
+
 import bpy
 import numpy as np
 
@@ -163,7 +165,7 @@ def _head() -> Geometry:
 
 def _labrum() -> Geometry:
     points, _, _ = _shell(6.25, 7.05, [(0.6, 0.12, 0.1), (0.68, 0.13, 0.1), (0.5, 0.08, 0.08)], 40, 60)
-    return sheet((points + [0, 0, 0.12])[:, ::-1], closed=True)
+    return sheet(points[:, ::-1], closed=True).moved(np.eye(3), np.array([0, 0, 0.12]))
 
 
 def _antenna() -> Geometry:
@@ -201,7 +203,7 @@ def _leg(hip: np.ndarray, knee: np.ndarray, heel: np.ndarray, toe: np.ndarray) -
     femur = curve([hip, 0.5 * (hip + knee) + [0, 0, 0.25], knee], 30)
     s = np.linspace(0, 1, 30)
     parts = [tube(femur, 0.15 + 0.17 * np.sin(np.pi * s**0.75), 14)]
-    tibia = curve([knee + [0, 0, 0.02], 0.55 * knee + 0.45 * heel + [0, 0, 0.12], heel], 40)
+    tibia = curve([knee, 0.55 * knee + 0.45 * heel + [0, 0, 0.12], heel], 40)
     parts.append(tube(tibia, np.interp(np.linspace(0, 1, 40), [0, 0.06, 0.9, 1], [0.1, 0.13, 0.1, 0.13]), 10))
     along = np.linspace(0, 5, 60)
     foot = curve([heel, 0.5 * (heel + toe) - [0, 0, 0.05], toe], 60)
@@ -233,7 +235,9 @@ def _hair(root: np.ndarray, direction: np.ndarray, length: float) -> Geometry:
     return tube(path, np.linspace(0.022, 0.007, 5), 4)
 
 
-def _hairs_on(surface: Geometry, rng: np.random.Generator, count: int, length: float, keep) -> Geometry:  # noqa: ANN001
+def _hairs_on(
+    surface: Geometry, rng: np.random.Generator, count: int, length: float, keep: Callable[[np.ndarray], np.ndarray]
+) -> Geometry:
     """Hairs that stand on the vertices of a shell for which `keep` holds."""
     roots = surface.vertices[keep(surface.vertices)]
     roots = roots[rng.choice(len(roots), count)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .noise import fractal_noise
 
@@ -74,7 +75,7 @@ def tube(path: np.ndarray, radii: np.ndarray, sides: int = 8) -> Geometry:
     return sheet(np.array(rings)[:, ::-1], closed=True)
 
 
-def curve(stations: Sequence[Sequence[float]], count: int) -> np.ndarray:
+def curve(stations: Sequence[ArrayLike], count: int) -> np.ndarray:
     """`count` points on a smooth curve through `stations` [S, K], evenly spaced in the station number: [count, K]."""
     knots = np.asarray(stations, dtype=np.float64)
     position = np.linspace(0, len(knots) - 1, count)
@@ -106,9 +107,10 @@ def stone(size: np.ndarray, rng: np.random.Generator, roughness: float = 0.35, r
     return Geometry(sphere.vertices * (1 + roughness * bumps[:, None]) * size, sphere.triangles)
 
 
-def rotation(axis: Sequence[float], angle: float) -> np.ndarray:
+def rotation(axis: ArrayLike, angle: float) -> np.ndarray:
     """The matrix [3, 3] of a turn by `angle` (radians) about `axis` (Rodrigues)."""
-    x, y, z = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
+    unit = np.asarray(axis, dtype=np.float64)
+    x, y, z = unit / np.linalg.norm(unit)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 

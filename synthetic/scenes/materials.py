@@ -4,8 +4,8 @@
 from typing import Any
 
 import bpy
+from bpy.types import NodeSocket
 
-Socket = bpy.types.NodeSocket
 Colour = tuple[float, float, float]  # linear
 
 
@@ -29,13 +29,13 @@ class Material:
             self._set(self._shader.inputs[name.replace("_", " ")], value)
         return self.material
 
-    def attribute(self, name: str) -> Socket:
+    def attribute(self, name: str) -> NodeSocket:
         """A number on the mesh's vertices."""
         node = self._tree.nodes.new("ShaderNodeAttribute")
         node.attribute_name = name
         return node.outputs["Fac"]
 
-    def noise(self, size_mm: float, detail: float = 3.0, distortion: float = 0.0) -> Socket:
+    def noise(self, size_mm: float, detail: float = 3.0, distortion: float = 0.0) -> NodeSocket:
         """Fractal noise, 0 to 1, round 0.5."""
         node = self._tree.nodes.new("ShaderNodeTexNoise")
         self._link(self._coordinates, node.inputs["Vector"])
@@ -44,7 +44,7 @@ class Material:
         node.inputs["Distortion"].default_value = distortion
         return node.outputs[0]
 
-    def cells(self, size_mm: float, output: str = "Distance", feature: str = "F1") -> Socket:
+    def cells(self, size_mm: float, output: str = "Distance", feature: str = "F1") -> NodeSocket:
         """Voronoi cells: the distance to the nearest centre in units of `size_mm`, or a random colour a cell."""
         node = self._tree.nodes.new("ShaderNodeTexVoronoi")
         node.feature = feature
@@ -52,7 +52,7 @@ class Material:
         node.inputs["Scale"].default_value = 1 / size_mm
         return node.outputs[output]
 
-    def ramp(self, value: Socket, *stops: tuple[float, Colour]) -> Socket:
+    def ramp(self, value: NodeSocket, *stops: tuple[float, Colour]) -> NodeSocket:
         """A colour for each value, linear between `stops`."""
         node = self._tree.nodes.new("ShaderNodeValToRGB")
         elements = node.color_ramp.elements
@@ -63,7 +63,7 @@ class Material:
         self._link(value, node.inputs[0])
         return node.outputs[0]
 
-    def mix(self, factor: Any, first: Any, second: Any, blend: str = "MIX") -> Socket:
+    def mix(self, factor: Any, first: Any, second: Any, blend: str = "MIX") -> NodeSocket:
         """Two colours mixed, or combined by a blend mode; `factor` is the second's share."""
         node = self._tree.nodes.new("ShaderNodeMix")
         node.data_type, node.blend_type = "RGBA", blend
@@ -72,7 +72,7 @@ class Material:
             self._set(node.inputs[index], value)
         return node.outputs[2]
 
-    def calculate(self, operation: str, *values: Any) -> Socket:
+    def calculate(self, operation: str, *values: Any) -> NodeSocket:
         """A math node."""
         node = self._tree.nodes.new("ShaderNodeMath")
         node.operation = operation
@@ -80,20 +80,20 @@ class Material:
             self._set(socket, value)
         return node.outputs[0]
 
-    def between(self, value: Socket, low: float, high: float) -> Socket:
+    def between(self, value: NodeSocket, low: float, high: float) -> NodeSocket:
         """0 below `low`, 1 above `high`, linear between."""
         node = self._tree.nodes.new("ShaderNodeMapRange")
         self._link(value, node.inputs["Value"])
         node.inputs["From Min"].default_value, node.inputs["From Max"].default_value = low, high
         return node.outputs[0]
 
-    def facing(self, blend: float = 0.5) -> Socket:
+    def facing(self, blend: float = 0.5) -> NodeSocket:
         """0 where the surface faces the camera, 1 where it is seen edge on."""
         node = self._tree.nodes.new("ShaderNodeLayerWeight")
         node.inputs["Blend"].default_value = blend
         return node.outputs["Facing"]
 
-    def bump(self, height: Socket, depth_mm: float, below: Socket | None = None) -> Socket:
+    def bump(self, height: NodeSocket, depth_mm: float, below: NodeSocket | None = None) -> NodeSocket:
         """A normal from a height of 0 to 1 that stands for `depth_mm`; `below` is a coarser bump to go on from."""
         node = self._tree.nodes.new("ShaderNodeBump")
         node.inputs["Distance"].default_value = depth_mm * 0.001
@@ -102,11 +102,11 @@ class Material:
             self._link(below, node.inputs["Normal"])
         return node.outputs[0]
 
-    def _link(self, source: Socket, target: Socket) -> None:
+    def _link(self, source: NodeSocket, target: NodeSocket) -> None:
         self._tree.links.new(source, target)
 
-    def _set(self, socket: Socket, value: Any) -> None:
-        if isinstance(value, Socket):
+    def _set(self, socket: NodeSocket, value: Any) -> None:
+        if isinstance(value, NodeSocket):
             self._link(value, socket)
         elif isinstance(value, tuple):
             socket.default_value = (*value, 1.0)

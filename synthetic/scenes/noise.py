@@ -3,11 +3,11 @@
 
 import numpy as np
 
-_GRADIENTS = np.array(
-    [[1, 1, 0], [-1, 1, 0], [1, -1, 0], [-1, -1, 0], [1, 0, 1], [-1, 0, 1], [1, 0, -1], [-1, 0, -1]]
-    + [[0, 1, 1], [0, -1, 1], [0, 1, -1], [0, -1, -1]],
+_GRADIENTS = np.array(  # to the middles of a cube's edges
+    [direction for direction in np.ndindex(3, 3, 3) if sum(step == 1 for step in direction) == 1],
     dtype=np.float64,
 )
+_GRADIENTS -= 1
 
 
 def gradient_noise(points: np.ndarray, seed: int = 0) -> np.ndarray:

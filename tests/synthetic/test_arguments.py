@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line, without Blender: what is understood and what is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from synthetic.arguments import own_arguments, parse, wants_json
+from synthetic.errors import GeneratorError
+
+SCRIPT = Path(__file__).resolve().parents[2] / "synthetic" / "make_dataset.py"
+
+BAD_ARGUMENTS = [
+    ([], "--output"),
+    (["--output", "x", "--scene", "unicorn"], "unicorn"),
+    (["--output", "x", "--views", "0"], "--views"),
+    (["--output", "x", "--views", "many"], "many"),
+    (["--output", "x", "--held-out", "-1"], "--held-out"),
+    (["--output", "x", "--samples", "0"], "--samples"),
+    (["--output", "x", "--seed", "-3"], "--seed"),
+    (["--output", "x", "--resolution", "0", "150"], "--resolution"),
+    (["--output", "x", "--resolution", "200"], "--resolution"),
+    (["--output", "x", "--f-number", "0"], "--f-number"),
+    (["--output", "x", "--f-number", "nan"], "--f-number"),
+    (["--output", "x", "--focal-length-mm", "-5"], "--focal-length-mm"),
+    (["--output", "x", "--sensor-width-mm", "inf"], "--sensor-width-mm"),
+    (["--output", "x", "--resume", "--overwrite"], "--resume"),
+    (["--output", "x", "--colour"], "--colour"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "named"), BAD_ARGUMENTS, ids=lambda value: " ".join(value[2:]) or None)
+def test_bad_arguments_are_refused_by_name(arguments: list[str], named: str) -> None:
+    with pytest.raises(GeneratorError) as caught:
+        parse(arguments)
+    assert named in caught.value.sentence
+    assert caught.value.sentence.count("\n") == 0
+
+
+def test_good_arguments() -> None:
+    settings = parse(
+        [
+            "--output",
+            "x",
+            "--views",
+            "3",
+            "--resolution",
+            "64",
+            "48",
+            "--f-number",
+            "5.6",
+            "--no-denoise",
+            "--events",
+            "json",
+        ]
+    )
+    assert settings.output == Path("x").absolute()
+    assert (settings.views, settings.resolution, settings.denoise) == (3, (64, 48), False)
+    assert (settings.lens.f_number, settings.lens.focal_length_mm) == (5.6, 100.0)
+    assert settings.events == "json"
+
+
+def test_own_arguments_under_blender_and_under_python() -> None:
+    blender = ["blender", "-b", "-P", "synthetic/make_dataset.py"]
+    assert own_arguments([*blender, "--", "--views", "3"]) == ["--views", "3"]
+    assert own_arguments(blender) == []
+    assert own_arguments(["synthetic/make_dataset.py", "--views", "3"]) == ["--views", "3"]
+
+
+def test_json_is_recognized_in_a_wrong_command_line() -> None:
+    assert wants_json(["--views", "x", "--events", "json"])
+    assert wants_json(["--events=json"])
+    assert not wants_json(["--events", "text"])
+
+
+def test_wrong_usage_is_one_sentence_and_exit_code_2() -> None:
+    run = subprocess.run([sys.executable, SCRIPT, "--views", "0"], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("Error: ")
+    assert run.stderr.count("\n") == 1
+
+
+def test_wrong_usage_as_an_event() -> None:
+    run = subprocess.run([sys.executable, SCRIPT, "--events", "json"], capture_output=True, text=True)
+    assert run.returncode == 2
+    (event,) = map(json.loads, run.stdout.splitlines())
+    assert event["event"] == "error"
+    assert "--output" in event["message"]
