@@ -61,7 +61,7 @@ def choose_backend(device: Literal["auto", "cpu", "cuda"]) -> tuple[Backend, tor
     if not missing:
         return "gsplat", torch.device("cuda")
     if device == "cuda":
-        raise SolverError(f"CUDA cannot be used: {missing}", remedy="install it, or use --device cpu")
+        raise SolverError(f"CUDA cannot be used: {missing}", remedy="add what is missing, or use --device cpu")
     if find_spec("numba") is None:
         raise SolverError("Numba is not installed", remedy="set the solver's environment up again")
     return "cpu", torch.device("cpu")
@@ -70,7 +70,7 @@ def choose_backend(device: Literal["auto", "cpu", "cuda"]) -> tuple[Backend, tor
 def prepare(backend: Backend) -> None:
     """Load a backend and compile its kernels, so that the first image does not wait for it.
 
-    The `cpu` kernels are compiled once a machine (about half a minute) into the user's cache folder and
+    The `cpu` kernels are compiled once a machine (about ten seconds) into the user's cache folder and
     loaded from there afterwards. gsplat compiles its own on first use where its wheel brought none.
     """
     if backend == "cpu":

@@ -115,7 +115,7 @@ def sort_by_depth(depths, visible, order):
 
 
 @helper
-def _row_range(geometry, n, width, height):
+def _row_range(geometry, n, height):
     """First and last pixel row of the ellipse."""
     v = np.float64(geometry[n, V_CELL]) + geometry[n, V_FRACTION]
     extent = math.sqrt((geometry[n, LOG2_OPACITY] + LOG2_255 + 1e-4) / geometry[n, DECAY_I]) + 0.01
@@ -160,7 +160,7 @@ def count_pairs(geometry, order, width, height, pair_counts, histogram, part, pa
     ranges = np.empty((TILE, 2), np.int64)
     for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
         n = order[r]
-        first_row, last_row = _row_range(geometry, n, width, height)
+        first_row, last_row = _row_range(geometry, n, height)
         for tile_y in range(first_row // TILE, last_row // TILE + 1):
             top = max(first_row, tile_y * TILE)
             bottom = min(last_row, tile_y * TILE + TILE - 1)
@@ -183,7 +183,7 @@ def fill_pairs(geometry, order, width, height, starts, pair_gaussians, pair_mask
     for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
         n = order[r]
         slot = slot_offsets[n]
-        first_row, last_row = _row_range(geometry, n, width, height)
+        first_row, last_row = _row_range(geometry, n, height)
         for tile_y in range(first_row // TILE, last_row // TILE + 1):
             top = max(first_row, tile_y * TILE)
             bottom = min(last_row, tile_y * TILE + TILE - 1)
