@@ -183,6 +183,8 @@ def check_binary(file: Path) -> None:
             else:
                 (length,) = struct.unpack_from("<Q", data, position + 43)
                 position += 51 + 8 * length
+            if position > len(data):
+                raise ValueError("the file ends early")
     except struct.error:
         raise ValueError("the file ends early") from None
     if position != len(data):
@@ -217,13 +219,15 @@ def set_upright(model: "pycolmap.Reconstruction") -> None:
 def _upright_rotation(ups: np.ndarray) -> np.ndarray:
     """The smallest rotation, [3, 3], that takes the mean of the directions `ups`, [N, 3], to +Z.
 
-    Cameras whose up directions cancel out, as when looking down from all round, keep their world.
+    The directions nearly cancel out where the subject was turned over between two rounds of photos. Then the larger
+    group of them alone counts.
     """
     mean = ups.mean(axis=0)
-    length = np.linalg.norm(mean)
-    if length < 0.05:
-        return np.eye(3)
-    up = mean / length
+    if np.linalg.norm(mean) < 0.3:
+        agreement = ups @ ups.T
+        leader = agreement.clip(min=0).sum(axis=0).argmax()
+        mean = ups[agreement[leader] > 0].mean(axis=0)
+    up = mean / np.linalg.norm(mean)
     if up[2] < -1 + 1e-9:
         return np.diag([1.0, -1.0, -1.0])
     # Rodrigues' formula with axis up x z, whose length is the sine and whose cosine is up_z.

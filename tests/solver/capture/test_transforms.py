@@ -113,6 +113,19 @@ def test_equal_stems_in_different_folders_get_their_folders_names(write_capture,
     assert [photo.name for photo in load(root).photos] == ["left_a", "right_a"]
 
 
+def test_points_of_a_ply_file(write_capture):
+    root = write_capture(ply_file_path="points.ply")
+    header = "ply\nformat ascii 1.0\nelement vertex 2\n" + "".join(f"property float {axis}\n" for axis in "xyz")
+    colours = "".join(f"property uchar {channel}\n" for channel in ("red", "green", "blue"))
+    (root / "points.ply").write_text(f"{header}{colours}end_header\n1 2 3 9 8 7\nnan 0 0 1 1 1\n")
+    points = load(root).points
+    np.testing.assert_array_equal(points.positions, [[1, 2, 3]])
+    np.testing.assert_array_equal(points.colours, [[9, 8, 7]])
+    (root / "points.ply").write_text("ply\n")
+    with pytest.raises(SolverError, match="the point cloud cannot be read"):
+        load(root)
+
+
 def test_cameras_without_images(write_capture):
     root = write_capture()
     for image in (root / "images").iterdir():

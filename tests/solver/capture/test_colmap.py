@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import numpy as np
+import pycolmap
+import pytest
+from PIL import Image
+from scipy.spatial.transform import Rotation
+
+from solver.capture import load_capture
+from solver.capture.colmap import _upright_rotation
+from solver.errors import SolverError
+
+TILT = Rotation.from_euler("xyz", [100, 40, -30], degrees=True).as_matrix()  # of the model's world
+SHIFT = np.array([3.0, -2.0, 5.0])
+
+
+def build(scene, count, model="OPENCV", points=60):
+    """A COLMAP model of the scene's first `count` photos in a world that is turned and moved."""
+    camera = scene.camera
+    extra = {"PINHOLE": [], "OPENCV": [-0.1, 0.01, 0.001, -0.001]}[model]
+    distorted = pycolmap.Camera(
+        model=model,
+        width=camera.width,
+        height=camera.height,
+        params=[camera.fx, camera.fy, camera.cx, camera.cy, *extra],
+        camera_id=1,
+    )
+    rng = np.random.default_rng(0)
+    positions = np.stack([rng.uniform(-0.3, 0.3, points), rng.uniform(0.2, 0.9, points), np.zeros(points)], axis=1)
+    result = pycolmap.Reconstruction()
+    result.add_camera_with_trivial_rig(distorted)
+    for i in range(count):
+        seen = positions @ scene.poses[i][:3, :3].T + scene.poses[i][:3, 3]
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = TILT, SHIFT
+        pixels = distorted.img_from_cam(seen)
+        image = pycolmap.Image(name=f"photo_{i}.png", keypoints=pixels, camera_id=1, image_id=i + 1)
+        pose = scene.poses[i] @ np.linalg.inv(pose)
+        result.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pose[:3]))
+    for j, position in enumerate(positions):
+        track = pycolmap.Track([pycolmap.TrackElement(i + 1, j) for i in range(count)])
+        result.add_point3D(TILT @ position + SHIFT, track, np.array([10, 20, 30], np.uint8))
+    return result, positions
+
+
+@pytest.fixture
+def write(tmp_path, scene):
+    """Writes images, masks and models; the largest model is not the first."""
+
+    def make(model="OPENCV", text=False):
+        for folder in ("images", "masks", "sparse/0", "sparse/1"):
+            (tmp_path / "capture" / folder).mkdir(parents=True)
+        for i in range(5):
+            Image.fromarray(scene.images[i]).save(tmp_path / "capture" / "images" / f"photo_{i}.png")
+            mask = Image.new("L", (320, 240))
+            mask.paste(255, (0, 0, 160, 240))
+            mask.save(tmp_path / "capture" / "masks" / f"photo_{i}.png")
+        for folder, count in (("0", 2), ("1", 4)):
+            content, _ = build(scene, count, model)
+            target = str(tmp_path / "capture" / "sparse" / folder)
+            content.write_text(target) if text else content.write_binary(target)
+        return tmp_path / "capture"
+
+    return make
+
+
+def load(path, **options):
+    return load_capture(path, poses_folder=path.parent / "result" / "poses", **options)
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize("model", ["PINHOLE", "OPENCV"])
+def test_a_model_becomes_an_upright_capture(write, scene, model, text):
+    root = write(model, text)
+    capture = load(root)
+    assert [photo.name for photo in capture.photos] == ["photo_0", "photo_1", "photo_2", "photo_3"]
+    poses = np.array([photo.world_to_camera for photo in capture.photos])
+    up = -poses[:, 1, :3].mean(axis=0)
+    np.testing.assert_allclose(up / np.linalg.norm(up), [0, 0, 1], atol=1e-9)
+    np.testing.assert_allclose(np.median(capture.points.positions, axis=0), 0, atol=1e-9)
+    # The scale and the cameras' relative poses are as they were.
+    relative = poses[1] @ np.linalg.inv(poses[0])
+    np.testing.assert_allclose(relative, scene.poses[1] @ np.linalg.inv(scene.poses[0]), atol=1e-9)
+    assert capture.reprojection_error_px < 1e-3
+    assert {name: len(seen) for name, seen in capture.points.seen_by.items()} == {f"photo_{i}": 60 for i in range(4)}
+    assert (capture.points.colours == [10, 20, 30]).all()
+    for photo in capture.photos:
+        assert photo.image_path.parent.name == "images"
+        assert Image.open(photo.image_path).size == (photo.camera.width, photo.camera.height)
+        mask = np.asarray(Image.open(photo.mask_path))
+        assert mask.shape == (photo.camera.height, photo.camera.width)
+        assert (mask[:, :140] == 255).all()
+        assert (mask[:, -140:] == 0).all()
+    if model == "PINHOLE":
+        assert capture.photos[0].camera == scene.camera
+        assert not (root.parent / "result").exists()
+    else:
+        kept = load(root)  # from the folder it left
+        np.testing.assert_allclose(kept.photos[2].world_to_camera, poses[2], atol=1e-9)
+
+
+def test_undistorted_pixels_show_what_the_pinhole_camera_sees(write, scene, render_scene):
+    root = write("OPENCV")
+    camera = build(scene, 1)[0].camera(1)
+    pixels = np.stack(np.meshgrid(np.arange(320) + 0.5, np.arange(240) + 0.5), axis=-1)
+    straight = camera.cam_from_img(pixels.reshape(-1, 2)).reshape(240, 320, 2)
+    through = straight * scene.camera.fx + [scene.camera.cx, scene.camera.cy]
+    Image.fromarray(render_scene(scene.camera, scene.poses[0], through)).save(root / "images" / "photo_0.png")
+    photo = load(root).photos[0]
+    expected = render_scene(photo.camera, scene.poses[0]).astype(float)
+    shown = np.asarray(Image.open(photo.image_path)).astype(float)
+    inner = (slice(10, -10), slice(10, -10))
+    error = np.abs(shown - expected)[inner].mean()
+    shifted = np.abs(shown - np.roll(expected, 1, axis=1))[inner].mean()
+    assert error < 0.3 * shifted  # far better than half a pixel off
+
+
+@pytest.mark.parametrize("file", ["cameras", "images", "points3D"])
+def test_damaged_models_are_refused(write, file):
+    root = write()
+    for path in (root / "sparse").iterdir():
+        content = (path / f"{file}.bin").read_bytes()
+        broken = (content[:-1], content[: len(content) // 2], content[:20], b"", b"\xff" * len(content), None)
+        for data in broken:
+            if data is None:
+                (path / f"{file}.bin").unlink()
+            else:
+                (path / f"{file}.bin").write_bytes(data)
+            with pytest.raises(SolverError, match="the COLMAP model is damaged or incomplete"):
+                load(root)
+        (path / f"{file}.bin").write_bytes(content)
+    load(root)
+
+
+def test_damaged_text_models_are_refused(write):
+    root = write(text=True)
+    for name in ("cameras", "images", "points3D"):
+        file = root / "sparse" / "1" / f"{name}.txt"
+        content = file.read_text()
+        file.write_text("nonsense\n")
+        with pytest.raises(SolverError, match="the COLMAP model is damaged or incomplete"):
+            load(root)
+        file.write_text(content)
+
+
+def test_missing_images_and_wrong_sizes(write):
+    root = write("PINHOLE")
+    (root / "images" / "photo_2.png").unlink()
+    with pytest.raises(SolverError, match=r"photo_2.png: an image of the COLMAP model is missing"):
+        load(root)
+    Image.new("RGB", (100, 100)).save(root / "images" / "photo_2.png")
+    with pytest.raises(SolverError, match=r"photo_2.png"):
+        load(root)
+    for mask in (root / "masks").iterdir():
+        mask.unlink()
+    with pytest.raises(SolverError, match="the image is 100 x 100 pixels, its camera 320 x 240"):
+        load(root)
+
+
+def test_up_is_the_larger_group_where_the_subject_was_turned_over():
+    around = np.radians(np.arange(0, 360, 30))
+    ring = np.stack([0.5 * np.cos(around), 0.5 * np.sin(around), np.full(12, np.sqrt(0.75))], axis=1)
+    both = np.concatenate([ring, -ring[:10]]) @ TILT.T
+    np.testing.assert_allclose(_upright_rotation(both) @ TILT @ [0, 0, 1], [0, 0, 1], atol=0.15)
+    steep = ring * [1.8, 1.8, np.sqrt(0.19 / 0.75)]  # cameras that look down at 64 degrees
+    np.testing.assert_allclose(_upright_rotation(steep @ TILT.T) @ TILT @ [0, 0, 1], [0, 0, 1], atol=1e-9)
+    np.testing.assert_allclose(_upright_rotation(np.array([[0, 0, -1.0]])) @ [0, 0, -1], [0, 0, 1], atol=1e-12)
