@@ -34,10 +34,10 @@ def densify(
         dead = dead | (opacities < dead_opacity)
         n = len(gaussians)
         alive = (~dead).nonzero().squeeze(1)
-        if len(alive) == 0:
-            return gaussians
         moved = dead.nonzero().squeeze(1)
         added = max(0, min(budget, math.ceil((1 + growth) * n)) - n)
+        if len(alive) == 0 or len(moved) + added == 0:
+            return gaussians
         sources = alive[torch.multinomial(opacities[alive], len(moved) + added, replacement=True, generator=generator)]
         rows = torch.arange(n)
         rows[moved] = sources[: len(moved)]

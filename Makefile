@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `make demo` and `make test` set everything up by themselves.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint types extension setup clean
+
+demo: setup
+	$(BIN)/python scripts/demo.py --output demo
+
+test: lint types
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+extension: setup
+	$(BIN)/python scripts/build_extension.py --output-dir dist
+
+setup: $(READY)
+
+$(READY): pyproject.toml scripts/check_machine.py
+	$(PYTHON) scripts/check_machine.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on '.[blender,dev]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) demo dist build .mypy_cache .pytest_cache .ruff_cache
