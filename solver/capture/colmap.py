@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from solver.capture import keeping
-from solver.capture.background import quiet_pycolmap
 from solver.capture.distortion import PINHOLE_MODELS, pinhole_of, undistort, undistorted_camera
 from solver.capture.exif import read_exif
 from solver.capture.features import Progress
@@ -135,7 +134,7 @@ def read_model(folder: Path) -> "pycolmap.Reconstruction":
     Raises:
         SolverError: the model is broken or incomplete.
     """
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     suffix = _suffix(folder)
     broken = SolverError(
@@ -144,7 +143,7 @@ def read_model(folder: Path) -> "pycolmap.Reconstruction":
     if suffix is None:
         raise broken
     try:
-        with tempfile.TemporaryDirectory() as temporary, quiet_pycolmap():
+        with tempfile.TemporaryDirectory() as temporary:
             for name in FILES:
                 file = folder / f"{name}{suffix}"
                 if suffix == ".bin":
@@ -193,7 +192,7 @@ def check_binary(file: Path) -> None:
 
 def _parameter_count(model: int) -> int:
     """How many numbers a camera of the model has; ValueError for a model that does not exist."""
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     return len(pycolmap.Camera.create_from_model_id(1, pycolmap.CameraModelId(model), 1.0, 1, 1).params)
 
@@ -205,7 +204,7 @@ def registered_images(model: "pycolmap.Reconstruction") -> "list[pycolmap.Image]
 
 def set_upright(model: "pycolmap.Reconstruction") -> None:
     """Turn and move the world in place: the cameras' mean up direction is +Z, the points' median the origin."""
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     poses = [image.cam_from_world().matrix() for image in registered_images(model)]
     rotation = _upright_rotation(np.array([-pose[1, :3] for pose in poses]))
@@ -219,8 +218,8 @@ def set_upright(model: "pycolmap.Reconstruction") -> None:
 def _upright_rotation(ups: np.ndarray) -> np.ndarray:
     """The smallest rotation, [3, 3], that takes the mean of the directions `ups`, [N, 3], to +Z.
 
-    The directions nearly cancel out where the subject was turned over between two rounds of photos. Then the larger
-    group of them alone counts.
+    The directions nearly cancel out where the subject was turned over between two rounds of photos. Then the
+    larger group of them alone counts.
     """
     mean = ups.mean(axis=0)
     if np.linalg.norm(mean) < 0.3:

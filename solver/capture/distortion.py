@@ -35,7 +35,7 @@ class Distortion:
 
     def colmap_camera(self, camera: Camera) -> "pycolmap.Camera":
         """COLMAP's camera with `camera`'s intrinsics and this distortion."""
-        import pycolmap
+        from solver.capture.colmap_library import pycolmap
 
         intrinsics = [camera.fx, camera.fy, camera.cx, camera.cy]
         if self.fisheye:
@@ -63,7 +63,7 @@ def pinhole_of(camera: "pycolmap.Camera") -> Camera:
 
 def undistorted_camera(camera: "pycolmap.Camera") -> "pycolmap.Camera":
     """The PINHOLE camera whose image the distorted one fills to the last pixel."""
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     return pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
 
@@ -74,8 +74,9 @@ def undistort(camera: "pycolmap.Camera", source: Path, target: Path, *, mask: bo
     Raises:
         SolverError: the image cannot be decoded, or is not of the camera's size.
     """
-    import pycolmap
     from PIL import Image
+
+    from solver.capture.colmap_library import pycolmap
 
     pixels = decode_mask(source) if mask else decode(source)
     if pixels.shape[:2] != (camera.height, camera.width):

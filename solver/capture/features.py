@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SIFT features of photos and their matches, in a COLMAP database."""
 
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pycolmap
 
 Progress = Callable[[int, int], None]  # (done, total)
+Item = TypeVar("Item")
+
+_PHOTOS_AT_ONCE = 4
+_PAIRS_AT_ONCE = 40
 
 
 def write_copies(photos: Mapping[str, Path], masks: Mapping[str, Path], folder: Path, max_size: int) -> None:
@@ -56,70 +60,72 @@ def extract_features(
     progress: Progress,
 ) -> None:
     """Extract the SIFT features of the copies that `write_copies` left in `folder`, into `database`."""
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
-    total = len(list((folder / "images").iterdir()))
+    names = sorted(path.name for path in (folder / "images").iterdir())
     if (folder / "masks").is_dir():
         reader.mask_path = folder / "masks"
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.sift.max_num_features = max_features
-    run_watched(
-        lambda token: pycolmap.extract_features(
+    for start, batch in _batches(names, _PHOTOS_AT_ONCE):
+        extract = partial(
+            pycolmap.extract_features,
             database,
             folder / "images",
+            image_names=batch,
             camera_mode=camera_mode,
             reader_options=reader,
             extraction_options=options,
             device=pycolmap.Device.cpu,
-            cancellation_token=token,
-        ),
-        lambda: progress(count_rows(database, "keypoints"), total),
-    )
-    progress(total, total)
+        )
+        run_watched(lambda token, extract=extract: extract(cancellation_token=token))  # type: ignore[misc]
+        progress(start + len(batch), len(names))
+        if camera_mode == pycolmap.CameraMode.SINGLE:
+            with pycolmap.Database.open(database) as content:
+                reader.existing_camera_id = content.read_all_cameras()[0].camera_id
 
 
-def match(database: Path, photos: int, progress: Progress, pairs: Sequence[tuple[str, str]] | None = None) -> None:
-    """Match features in `database` and verify the matches.
-
-    Args:
-        database: holds the features of `photos` photos.
-        photos: how many those are.
-        progress: told how many pairs are done.
-        pairs: names of copies to match with each other; None for all with all.
-    """
-    import pycolmap
+def match(database: Path, pairs: Sequence[tuple[str, str]], progress: Progress) -> None:
+    """Match the features of pairs of copies, given by name, in `database`, and verify the matches."""
+    from solver.capture.colmap_library import pycolmap
 
     options = pycolmap.FeatureMatchingOptions()
     options.use_gpu = False
-    common: dict[str, Any] = {"matching_options": options, "device": pycolmap.Device.cpu}
-    total = photos * (photos - 1) // 2 if pairs is None else len(pairs)
+    listed = pycolmap.ImportedPairingOptions()
+    listed.match_list_path = database.with_name("pairs.txt")
+    for start, batch in _batches(pairs, max(_PAIRS_AT_ONCE, len(pairs) // 50)):
+        listed.match_list_path.write_text("".join(f"{first} {second}\n" for first, second in batch))
+        run_watched(
+            lambda token: pycolmap.match_image_pairs(
+                database,
+                matching_options=options,
+                pairing_options=listed,
+                device=pycolmap.Device.cpu,
+                cancellation_token=token,
+            )
+        )
+        progress(start + len(batch), len(pairs))
 
-    def work(token: "pycolmap.CancellationToken") -> None:
-        if pairs is None:
-            pycolmap.match_exhaustive(database, cancellation_token=token, **common)
-            return
-        listed = pycolmap.ImportedPairingOptions()
-        listed.match_list_path = database.with_name("pairs.txt")
-        listed.match_list_path.write_text("".join(f"{first} {second}\n" for first, second in pairs))
-        pycolmap.match_image_pairs(database, pairing_options=listed, cancellation_token=token, **common)
 
-    run_watched(work, lambda: progress(count_rows(database, "two_view_geometries"), total))
-    progress(total, total)
+def all_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Every pair of different names, once."""
+    return list(itertools.combinations(names, 2))
 
 
-def count_rows(database: Path, table: str) -> int:
-    """How many rows a table has at the moment; 0 where that cannot be told while it is written."""
-    try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=0.05)) as connection:
-            return int(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
-    except sqlite3.Error:
-        return 0
+def _batches(items: Sequence[Item], size: int) -> Iterator[tuple[int, Sequence[Item]]]:
+    """(start, items from there) in parts of at most `size`.
+
+    Work is cut up for the sake of progress, since looking into the database while pycolmap writes to it can
+    lock pycolmap out, which ends the process.
+    """
+    for start in range(0, len(items), size):
+        yield start, items[start : start + size]
 
 
 def feature_counts(database: Path) -> tuple[dict[str, int], dict[str, int]]:
     """By the name of the copy: how many features it has, and how many matches with its best partner."""
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     with pycolmap.Database.open(database) as content:
         names = {image.image_id: image.name for image in content.read_all_images()}

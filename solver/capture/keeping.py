@@ -48,6 +48,8 @@ def keep(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> Non
             remedy="choose another output folder",
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.*"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         aside = Path(temporary) / "new"
         aside.mkdir()

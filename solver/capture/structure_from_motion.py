@@ -22,6 +22,7 @@ from solver.capture.colmap import Sources, load_pinhole, registered_images, writ
 from solver.capture.exif import focal_length_px, read_exif
 from solver.capture.features import (
     Progress,
+    all_pairs,
     extract_features,
     feature_counts,
     match,
@@ -119,7 +120,7 @@ def _find_poses(
     reporter: Reporter,
 ) -> None:
     """Fill `folder` with the pinhole model, the undistorted photos and masks, and the report."""
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     size = image_size(next(iter(photos.values())))
     with tempfile.TemporaryDirectory(prefix="poses-") as temporary:
@@ -143,7 +144,7 @@ def _find_poses(
             settings.max_features,
             _part(reporter, "features"),
         )
-        match(database, len(names), _part(reporter, "matches"))
+        match(database, all_pairs(list(names)), _part(reporter, "matches"))
         models = _map(database, work, len(names), settings, _part(reporter, "mapping"))
         reasons = _reasons(database, settings)
     if not models or models[0].num_reg_images() < MINIMUM_PHOTOS:
@@ -170,7 +171,7 @@ def _part(reporter: Reporter, part: str) -> Progress:
 
 def _reader_options(size: tuple[int, int], focal_length: float | None) -> "pycolmap.ImageReaderOptions":
     """One radial camera for all copies, starting from the focal length in px where that is known."""
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     options = pycolmap.ImageReaderOptions()
     options.camera_model = "SIMPLE_RADIAL"
@@ -183,7 +184,7 @@ def _map(
     database: Path, work: Path, photos: int, settings: Settings, progress: Progress
 ) -> "list[pycolmap.Reconstruction]":
     """The models that the mapper finds, the one with the most photos (then points) first."""
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     options = pycolmap.IncrementalPipelineOptions()
     options.min_model_size = MINIMUM_PHOTOS

@@ -10,7 +10,7 @@ import numpy as np
 from solver.capture.background import run_watched
 from solver.capture.colmap import points_of
 from solver.capture.distortion import Distortion
-from solver.capture.features import extract_features, match, write_copies
+from solver.capture.features import all_pairs, extract_features, match, write_copies
 from solver.capture.images import image_size
 from solver.capture.types import Capture, Photo, SparsePoints
 from solver.events import Reporter
@@ -33,7 +33,7 @@ def triangulate(capture: Capture, reporter: Reporter | None = None) -> SparsePoi
         capture: photos with poses.
         reporter: gets the progress, as part of whatever stage it is in.
     """
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     reporter = reporter or Reporter()
     photos = {f"{i:05d}.png": photo for i, photo in enumerate(capture.photos)}
@@ -59,13 +59,14 @@ def triangulate(capture: Capture, reporter: Reporter | None = None) -> SparsePoi
         model = _known_model(database, work, photos)
         match(
             database,
-            len(photos),
+            all_pairs(list(photos)) if len(photos) <= ALL_PAIRS_UP_TO else _neighbours(photos),
             lambda done, total: reporter.progress(total + done, 2 * total),
-            None if len(photos) <= ALL_PAIRS_UP_TO else _neighbours(photos),
         )
         options = pycolmap.IncrementalPipelineOptions()
         options.min_num_matches = 8
         options.random_seed = 0
+        # Two photos suffice: with the poses known, a wrong match rarely meets the epipolar line too.
+        options.triangulation.ignore_two_view_tracks = False
         (work / "model").mkdir()
         try:
             model = run_watched(
@@ -81,7 +82,7 @@ def triangulate(capture: Capture, reporter: Reporter | None = None) -> SparsePoi
 
 def _known_model(database: Path, work: Path, photos: dict[str, Photo]) -> "pycolmap.Reconstruction":
     """A model without points, of the photos that the database has; the database's cameras are set to the known."""
-    import pycolmap
+    from solver.capture.colmap_library import pycolmap
 
     model = pycolmap.Reconstruction()
     with pycolmap.Database.open(database) as content:

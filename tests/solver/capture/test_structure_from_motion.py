@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pycolmap
@@ -185,3 +188,15 @@ def test_an_exception_in_the_watching_thread_cancels_the_work():
     with pytest.raises(ZeroDivisionError):
         run_watched(lambda token: 1 / 0)
     assert run_watched(lambda token: 5) == 5
+
+
+def test_importing_pycolmap_leaves_the_termination_signal_alone():
+    script = (
+        "import os, signal\n"
+        "signal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
+        "from solver.capture.colmap_library import pycolmap\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    root = Path(__file__).parents[3]
+    result = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "handled\n", "")
