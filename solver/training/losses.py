@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-_WINDOW, _SIGMA = 11, 1.5  # px; Wang et al. 2004, "Image Quality Assessment", section III-B
-_C1, _C2 = 0.01**2, 0.03**2  # for images in [0, 1]
+from solver.training.windows import C1, C2, WINDOW, window
 
 
 def photo_loss(
@@ -29,8 +28,17 @@ def photo_loss(
     l1 = (rendering - photo).abs().sum() / values
     if ssim_weight == 0:
         return l1
-    d_ssim = (1 - ssim_map(rendering, photo)).sum() / (2 * values)
+    d_ssim = (photo.numel() - sum_of_ssim(rendering, photo)) / (2 * values)
     return (1 - ssim_weight) * l1 + ssim_weight * d_ssim
+
+
+def sum_of_ssim(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> []
+    """The sum of the SSIM map; the gradient to `b` is not needed and may be missing."""
+    if a.device.type == "cpu" and a.dtype == torch.float32:
+        from solver.training import fused_ssim
+
+        return fused_ssim.sum_of_ssim(a, b)
+    return ssim_map(a, b).sum()
 
 
 def ssim_map(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> [C, H, W]
@@ -39,16 +47,14 @@ def ssim_map(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> [C, H, 
     mean_a, mean_b, mean_aa, mean_bb, mean_ab = _smooth(torch.stack([a, b, a * a, b * b, a * b]))
     variance_a, variance_b = mean_aa - mean_a**2, mean_bb - mean_b**2
     covariance = mean_ab - mean_a * mean_b
-    luminance = (2 * mean_a * mean_b + _C1) / (mean_a**2 + mean_b**2 + _C1)
-    return luminance * (2 * covariance + _C2) / (variance_a + variance_b + _C2)
+    luminance = (2 * mean_a * mean_b + float(C1)) / (mean_a**2 + mean_b**2 + float(C1))
+    return luminance * (2 * covariance + float(C2)) / (variance_a + variance_b + float(C2))
 
 
 def _smooth(images: Tensor) -> Tensor:  # [M, C, H, W] -> the same
-    offsets = torch.arange(_WINDOW, dtype=images.dtype, device=images.device) - _WINDOW // 2
-    kernel = torch.exp(-0.5 * (offsets / _SIGMA) ** 2)
-    kernel = kernel / kernel.sum()
+    kernel = torch.as_tensor(window(), dtype=images.dtype, device=images.device)
     shape = images.shape
     flat = images.reshape(-1, 1, *shape[2:])
-    flat = conv2d(flat, kernel.view(1, 1, -1, 1), padding=(_WINDOW // 2, 0))
-    flat = conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, _WINDOW // 2))
+    flat = conv2d(flat, kernel.view(1, 1, -1, 1), padding=(WINDOW // 2, 0))
+    flat = conv2d(flat, kernel.view(1, 1, 1, -1), padding=(0, WINDOW // 2))
     return flat.reshape(shape)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from solver.training.losses import photo_loss, ssim_map
+from solver.training.losses import photo_loss, ssim_map, sum_of_ssim
 
 
 def images(height: int = 24, width: int = 31) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,3 +66,15 @@ def test_equal_images_have_no_loss():
     a, _ = images()
     assert float(photo_loss(a, a, None, 0.2)) == pytest.approx(0, abs=1e-12)
     assert float(photo_loss(a, a, torch.zeros(24, 31, dtype=torch.float64), 0.2)) == 0
+
+
+@pytest.mark.parametrize("size", [(24, 31), (5, 40), (1, 1), (40, 8)])
+def test_fused_ssim_agrees_with_the_convolution(size):
+    a, b = images(*size)
+    exact = a.clone().requires_grad_()
+    ssim_map(exact, b).sum().backward()
+    fused = a.float().requires_grad_()
+    total = sum_of_ssim(fused, b.float())
+    total.backward()
+    assert float(total) == pytest.approx(float(ssim_map(a, b).sum()), rel=1e-4)
+    np.testing.assert_allclose(fused.grad, exact.grad, atol=1e-3 * float(exact.grad.abs().max()))
