@@ -18,13 +18,12 @@ def main(argv: list[str]) -> int:
         0 done, 1 an error that was reported, 2 wrong usage, 130 cancelled.
     """
     arguments = own_arguments(argv)
-    output = _own_output()
-    reporter: Reporter = JsonReporter(output) if wants_json(arguments) else TextReporter(output, sys.stderr)
     try:
         settings = parse(arguments)
     except GeneratorError as error:
-        reporter.error(error)
+        _reporter(sys.stdout, json=wants_json(arguments)).error(error)
         return 2
+    reporter = _reporter(_own_output(), json=settings.events == "json")
     from .generation import generate
     from .render import RenderCancelled
 
@@ -35,10 +34,22 @@ def main(argv: list[str]) -> int:
     except GeneratorError as error:
         reporter.error(error)
         return 1
+    except OSError as error:  # a full disk, a folder that was taken away
+        place = error.filename or settings.output
+        reporter.error(
+            GeneratorError(
+                f"writing failed ({error.strerror})", where=place, remedy="make room there, then go on with --resume"
+            )
+        )
+        return 1
     except (KeyboardInterrupt, RenderCancelled):
         reporter.cancelled()
         return 130
     return 0
+
+
+def _reporter(output: TextIO, *, json: bool) -> Reporter:
+    return JsonReporter(output) if json else TextReporter(output, sys.stderr)
 
 
 def _own_output() -> TextIO:

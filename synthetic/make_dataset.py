@@ -2,10 +2,16 @@
 """Render a macro capture: `blender -b -P synthetic/make_dataset.py -- --output DIR ...`, or `python` with bpy."""
 
 import sys
+import traceback
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     from synthetic.command import main
 
-    sys.exit(main(sys.argv))
+    try:
+        code = main(sys.argv)
+    except Exception:  # a bug; left alone, Blender would print it and exit with 0
+        traceback.print_exc()
+        code = 1
+    sys.exit(code)

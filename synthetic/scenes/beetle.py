@@ -19,6 +19,11 @@ from .noise import fractal_noise, gradient_noise
 _BODY_HEIGHT = 3.1  # mm, of the body's axis over the ground
 _BODY_PITCH = np.radians(-6.0)  # head up
 _GROUND_RADIUS = 75.0  # mm
+_LEGS = (  # hip in the body's frame, knee, heel and toe on the ground, of the three left legs, mm
+    ((4.1, 0.75, -0.85), (5.0, 2.75, 3.9), (6.35, 4.35), (7.4, 4.85)),
+    ((2.2, 0.85, -1.1), (1.9, 3.75, 3.9), (1.0, 5.9), (0.55, 7.3)),
+    ((0.9, 0.9, -1.2), (-1.9, 3.5, 4.3), (-4.9, 5.2), (-6.6, 5.6)),
+)
 
 
 def build() -> MacroScene:
@@ -27,7 +32,7 @@ def build() -> MacroScene:
     subject = _beetle(rng)
     _ground(rng)
     target = (0.0, 0.0, 1.5)
-    add_softbox("Key", spherical(170, 130, 58), target, (110, 80), 0.62, (1.0, 0.96, 0.9))
+    add_softbox("Key", spherical(170, 130, 58), target, (110, 80), 0.54, (1.0, 0.96, 0.9))
     add_softbox("Fill", spherical(190, -40, 40), target, (120, 120), 0.20, (0.85, 0.93, 1.0))
     add_softbox("Rim", spherical(150, 20, 25), target, (50, 70), 0.16, (1.0, 0.93, 0.82))
     set_world((0.62, 0.72, 0.85), 0.16)
@@ -176,18 +181,14 @@ def _antenna() -> Geometry:
     )
     along = np.linspace(0, 11, count)
     joints = 0.62 + 0.38 * np.sin(np.pi * (along % 1)) ** 0.5
-    return tube(path, np.linspace(0.15, 0.085, count) * joints * np.minimum((11.02 - along) * 4, 1), 10)
+    return tube(path, np.linspace(0.13, 0.07, count) * joints, 10)
 
 
 def _legs(rng: np.random.Generator, pose: np.ndarray) -> list[Geometry]:
     """Six legs that stand on the soil: a thick femur, a thin tibia with spines, five tarsal joints and two claws."""
     lift = np.array([0, 0, _BODY_HEIGHT])
     legs = []
-    for hip, knee, ankle, toe in [
-        ((4.1, 0.75, -0.85), (5.0, 2.75, 3.9), (6.35, 4.35), (7.4, 4.85)),
-        ((2.2, 0.85, -1.1), (1.9, 3.75, 3.9), (1.0, 5.9), (0.55, 7.3)),
-        ((0.9, 0.9, -1.2), (-1.9, 3.5, 4.3), (-4.9, 5.2), (-6.6, 5.6)),
-    ]:
+    for hip, knee, ankle, toe in _LEGS:
         for side in (1, -1):
             shift = rng.uniform(-0.45, 0.45, (3, 2))  # no beetle stands symmetrically
             mirror = np.array([1, side, 1])
@@ -206,7 +207,7 @@ def _leg(hip: np.ndarray, knee: np.ndarray, heel: np.ndarray, toe: np.ndarray) -
     tibia = curve([knee, 0.55 * knee + 0.45 * heel + [0, 0, 0.12], heel], 40)
     parts.append(tube(tibia, np.interp(np.linspace(0, 1, 40), [0, 0.06, 0.9, 1], [0.1, 0.13, 0.1, 0.13]), 10))
     along = np.linspace(0, 5, 60)
-    foot = curve([heel, 0.5 * (heel + toe) - [0, 0, 0.05], toe], 60)
+    foot = curve([heel, _on_ground(0.5 * (heel + toe)[:2], 0.14), toe], 60)
     parts.append(tube(foot, np.linspace(0.1, 0.065, 60) * (0.6 + 0.4 * np.sin(np.pi * (along % 1)) ** 0.5), 8))
     forward = (toe - heel) / np.linalg.norm(toe - heel)
     sideways = np.cross(forward, [0, 0, 1])
@@ -268,11 +269,20 @@ def _ground(rng: np.random.Generator) -> None:
     add_mesh("Moss", _moss(rng, 46), _moss_material())
 
 
-def _scattered(rng: np.random.Generator, spread: float, clear: float) -> np.ndarray:
-    """A random place [2] on the ground, densest in the middle, outside an ellipse that the beetle stands on."""
+def _scattered(rng: np.random.Generator, spread: float, clear: float, foot_room: float = 0.0) -> np.ndarray:
+    """A random place [2] on the ground, densest in the middle, outside an ellipse that the beetle stands on.
+
+    Args:
+        rng: draws the place.
+        spread: standard deviation of the places, mm.
+        clear: half the ellipse's width, mm.
+        foot_room: distance to keep from where the feet are planned, mm.
+    """
     while True:
         place = rng.normal(0, spread, 2)
-        if np.hypot(place[0] / 1.35, place[1]) > clear and np.hypot(*place) < 0.8 * _GROUND_RADIUS:
+        nearest_foot = min(np.hypot(place[0] - leg[3][0], abs(place[1]) - leg[3][1]) for leg in _LEGS)
+        free = np.hypot(place[0] / 1.35, place[1]) > clear and nearest_foot >= foot_room
+        if free and np.hypot(*place) < 0.8 * _GROUND_RADIUS:
             return place
 
 
@@ -287,7 +297,12 @@ def _pebbles(
     """Stones of a dozen shapes and many sizes."""
     shapes = [stone(rng.uniform([0.8, 0.7, 0.5], [1.2, 1.0, 0.8]), rng, rows=rows) for _ in range(12)]
     sizes = smallest * (largest / smallest) ** (rng.uniform(size=count) ** 2)
-    places = np.array([_scattered(rng, spread, 1.5 if size < 0.4 else 4.6 + size) for size in sizes])
+    places = np.array(
+        [
+            _scattered(rng, spread, 1.5) if size < 0.3 else _scattered(rng, spread, 4.6 + size, 1.0 + size)
+            for size in sizes
+        ]
+    )
     heights = _ground_height(places[:, 0], places[:, 1]) + 0.15 * sizes
     stones = []
     for index, (size, place, height) in enumerate(zip(sizes, places, heights, strict=True)):
@@ -408,10 +423,11 @@ def _soil_material() -> bpy.types.Material:
         (0.6, (0.24, 0.165, 0.1)),
         (0.75, (0.34, 0.26, 0.17)),
     )
-    grains = m.ramp(m.cells(0.24, "Color"), (0.0, (0.45, 0.42, 0.4)), (0.6, (1.0, 1.0, 1.0)), (1.0, (2.1, 2.0, 1.85)))
-    colour = m.mix(0.85, colour, grains, "MULTIPLY")
+    grains = m.ramp(m.cells(0.2, "Color"), (0.0, (0.62, 0.6, 0.58)), (0.7, (1.0, 1.0, 1.0)), (1.0, (1.75, 1.65, 1.5)))
+    colour = m.mix(0.8, colour, grains, "MULTIPLY")
+    colour = m.mix(0.9, colour, m.ramp(m.noise(0.16, 4, 1.0), (0.3, (0.4,) * 3), (0.7, (1.6,) * 3)), "MULTIPLY")
     colour = m.mix(m.between(m.noise(0.35, 4), 0.6, 0.72), colour, (0.035, 0.025, 0.018))
-    relief = m.bump(m.cells(0.24), -0.09, m.bump(m.noise(0.7, 5), 0.2))
+    relief = m.bump(m.noise(0.14, 4), 0.07, m.bump(m.cells(0.3), -0.08, m.bump(m.noise(0.7, 5), 0.2)))
     return m.finish(Base_Color=colour, Roughness=0.85, Specular_IOR_Level=0.25, Normal=relief)
 
 
@@ -426,7 +442,12 @@ def _stone_material() -> bpy.types.Material:
         (1.0, (0.3, 0.15, 0.09)),
     )
     colour = m.mix(0.8, base, m.ramp(m.noise(0.5, 6), (0.35, (0.45,) * 3), (0.65, (1.5,) * 3)), "MULTIPLY")
-    colour = m.mix(m.between(m.cells(0.3, "Color"), 0.72, 0.85), colour, (0.06, 0.055, 0.05))
+    colour = m.mix(
+        0.8,
+        colour,
+        m.ramp(m.noise(0.13, 3, 0.6), (0.32, (0.25,) * 3), (0.5, (1.0,) * 3), (0.7, (1.4,) * 3)),
+        "MULTIPLY",
+    )
     return m.finish(Base_Color=colour, Roughness=0.7, Specular_IOR_Level=0.3, Normal=m.bump(m.noise(0.25, 5), 0.08))
 
 

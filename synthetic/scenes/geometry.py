@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from .noise import fractal_noise
 
+_CAP = np.array([0.01, 0.7])  # radii of a round end over the tube's: its tip, and half-way
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -61,15 +63,16 @@ def sheet(points: np.ndarray, *, closed: bool = False) -> Geometry:
 
 
 def tube(path: np.ndarray, radii: np.ndarray, sides: int = 8) -> Geometry:
-    """A round tube along `path` [P, 3] with `radii` [P]; a radius near 0 closes an end."""
-    tangents = np.gradient(path, axis=0)
-    tangents /= np.linalg.norm(tangents, axis=1, keepdims=True)
-    normal = np.cross(tangents[0], [0.0, 0.0, 1.0] if abs(tangents[0, 2]) < 0.9 else [1.0, 0.0, 0.0])
+    """A round tube along `path` [P, 3] with `radii` [P], and round ends."""
+    first, last = _unit(path[0] - path[1]) * radii[0], _unit(path[-1] - path[-2]) * radii[-1]
+    path = np.concatenate([path[:1] + np.outer([1, 0.7], first), path, path[-1:] + np.outer([0.7, 1], last)])
+    radii = np.concatenate([radii[0] * _CAP, radii, radii[-1] * _CAP[::-1]])
+    normal = np.cross(first, [0.0, 0.0, 1.0] if abs(_unit(first)[2]) < 0.9 else [1.0, 0.0, 0.0])
     angles = np.arange(sides) * 2 * np.pi / sides
     rings = []
-    for point, tangent, radius in zip(path, tangents, radii, strict=True):
-        normal = normal - tangent * (normal @ tangent)  # carried along, so that the tube does not twist
-        normal /= np.linalg.norm(normal)
+    for point, direction, radius in zip(path, np.gradient(path, axis=0), radii, strict=True):
+        tangent = _unit(direction)
+        normal = _unit(normal - tangent * (normal @ tangent))  # carried along, so that the tube does not twist
         around = np.outer(np.cos(angles), normal) + np.outer(np.sin(angles), np.cross(tangent, normal))
         rings.append(point + radius * around)
     return sheet(np.array(rings)[:, ::-1], closed=True)
@@ -109,8 +112,7 @@ def stone(size: np.ndarray, rng: np.random.Generator, roughness: float = 0.35, r
 
 def rotation(axis: ArrayLike, angle: float) -> np.ndarray:
     """The matrix [3, 3] of a turn by `angle` (radians) about `axis` (Rodrigues)."""
-    unit = np.asarray(axis, dtype=np.float64)
-    x, y, z = unit / np.linalg.norm(unit)
+    x, y, z = _unit(np.asarray(axis, dtype=np.float64))
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
@@ -118,3 +120,7 @@ def rotation(axis: ArrayLike, angle: float) -> np.ndarray:
 def random_rotation(rng: np.random.Generator) -> np.ndarray:
     """A turn about a random axis."""
     return rotation(rng.normal(size=3), rng.uniform(0, 2 * np.pi))
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)

@@ -90,3 +90,10 @@ def test_wrong_usage_as_an_event() -> None:
     (event,) = map(json.loads, run.stdout.splitlines())
     assert event["event"] == "error"
     assert "--output" in event["message"]
+
+
+def test_help_is_shown() -> None:
+    run = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True)
+    assert run.returncode == 0
+    for option in ("--output", "--scene", "--held-out", "--resume", "--denoise"):
+        assert option in run.stdout
