@@ -132,7 +132,7 @@ def read_model(folder: Path) -> "pycolmap.Reconstruction":
     Only cameras, images and points are read: images carry their poses, so the files on rigs add nothing.
 
     Raises:
-        SolverError: the model is broken or incomplete.
+        SolverError: the model is broken, incomplete, or of a panoramic camera.
     """
     from solver.capture.colmap_library import pycolmap
 
@@ -158,6 +158,12 @@ def read_model(folder: Path) -> "pycolmap.Reconstruction":
     for camera in model.cameras.values():
         if not np.isfinite(camera.params).all() or min(camera.width, camera.height) < 1:
             raise broken
+        if not camera.is_perspective():
+            raise SolverError(
+                f"the COLMAP model has a camera of kind {camera.model_name}",
+                where=folder,
+                remedy="use photos of perspective cameras",
+            )
     return model
 
 

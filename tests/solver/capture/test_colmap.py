@@ -142,6 +142,14 @@ def test_damaged_text_models_are_refused(write):
         file.write_text(content)
 
 
+def test_panoramic_cameras_are_refused(write):
+    root = write("PINHOLE", text=True)
+    cameras = root / "sparse" / "1" / "cameras.txt"
+    cameras.write_text("1 EQUIRECTANGULAR 320 240 320 240\n")
+    with pytest.raises(SolverError, match="a camera of kind EQUIRECTANGULAR"):
+        load(root)
+
+
 def test_missing_images_and_wrong_sizes(write):
     root = write("PINHOLE")
     (root / "images" / "photo_2.png").unlink()

@@ -83,6 +83,17 @@ def test_images_of_another_size_but_the_same_shape_scale_the_camera(write_captur
     assert camera.fx == pytest.approx(330 * 161 / 320)
 
 
+def test_metadata_fills_in_what_the_file_leaves_out(write_capture, edit_json, scene):
+    root = write_capture()
+    edit_json(root / "transforms.json", lambda content: content["frames"][0].update(file_path="images/photo_0.jpg"))
+    exif = Image.Exif()
+    exif.get_ifd(0x8769).update({0x920A: 100.0, 0x829D: 5.6})
+    Image.fromarray(scene.images[0]).save(root / "images" / "photo_0.jpg", exif=exif)
+    first, second, _ = load(root).photos
+    assert (first.focal_length_mm, first.f_number) == (100, pytest.approx(5.6))
+    assert (second.focal_length_mm, second.f_number) == (None, None)
+
+
 def test_masks_sharp_images_and_training_on_them(write_capture, edit_json):
     root = write_capture()
     for folder in ("masks", "ground_truth/sharp", "own"):
