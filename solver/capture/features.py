@@ -22,7 +22,13 @@ _PHOTOS_AT_ONCE = 4
 _PAIRS_AT_ONCE = 40
 
 
-def write_copies(photos: Mapping[str, Path], masks: Mapping[str, Path], folder: Path, max_size: int) -> None:
+def write_copies(
+    photos: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    folder: Path,
+    max_size: int,
+    progress: Progress | None = None,
+) -> None:
     """Write upright 8-bit copies of photos, and of their masks, for pycolmap to read.
 
     Args:
@@ -30,25 +36,28 @@ def write_copies(photos: Mapping[str, Path], masks: Mapping[str, Path], folder: 
         masks: likewise, for the photos that have one.
         folder: gets images/ and, if there is any mask, masks/ (with a white one for photos that have none).
         max_size: longest side of the copies, px.
+        progress: told how many photos are done.
     """
     from PIL import Image
 
     (folder / "images").mkdir()
     if masks:
         (folder / "masks").mkdir()
-    for name, photo in photos.items():
+    for done, (name, photo) in enumerate(photos.items()):
         pixels = decode(photo)
         if pixels.dtype == np.uint16:
             pixels = (pixels // 257).astype(np.uint8)
         image = Image.fromarray(pixels)
         scale = min(1.0, max_size / max(image.size))
         size = (round(image.width * scale), round(image.height * scale))
-        image.resize(size, Image.Resampling.BOX, reducing_gap=None).save(folder / "images" / name, compress_level=1)
+        image.resize(size, Image.Resampling.BOX).save(folder / "images" / name, compress_level=1)
         if masks:
             mask = Image.fromarray(decode_mask(masks[name])) if name in masks else Image.new("L", size, 255)
             # COLMAP takes every value but 0 for the subject.
             upright = mask.resize(size, Image.Resampling.BOX).point(lambda value: 255 if value >= 128 else 0)
             upright.save(folder / "masks" / f"{name}.png", compress_level=1)
+        if progress is not None:
+            progress(done + 1, len(photos))
 
 
 def extract_features(

@@ -43,7 +43,13 @@ if TYPE_CHECKING:
 REPORT_FILE = "report.json"
 MINIMUM_PHOTOS = 3
 # Where the parts of the stage begin and end, as shares of its time.
-_PARTS = {"features": (0, 0.2), "matches": (0.2, 0.6), "mapping": (0.6, 0.95), "undistort": (0.95, 1)}
+_PARTS = {
+    "copies": (0, 0.05),
+    "features": (0.05, 0.35),
+    "matches": (0.35, 0.7),
+    "mapping": (0.7, 0.85),
+    "undistort": (0.85, 1),
+}
 _FORMAT = 1  # of the kept folder; a change makes old ones be made anew
 
 
@@ -132,6 +138,7 @@ def _find_poses(
             {copy: masks[name] for copy, name in names.items() if name in masks},
             work,
             settings.max_image_size,
+            _part(reporter, "copies"),
         )
         copy_size = image_size(work / "images" / next(iter(names)))
         prior = focal_length * copy_size[0] / size[0] if focal_length else None

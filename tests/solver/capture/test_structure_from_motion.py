@@ -17,16 +17,16 @@ from solver.events import Reporter
 
 
 class Recorder(Reporter):
-    """Keeps what a run says; raises at the first progress of the stage `stop_in`."""
+    """Keeps what a run says; raises when the stage `stop_in` has come as far as `stop_at` thousandths."""
 
-    def __init__(self, stop_in: str | None = None) -> None:
+    def __init__(self, stop_in: str | None = None, stop_at: int = 0) -> None:
         super().__init__()
-        self.stop_in = stop_in
+        self.stop_in, self.stop_at = stop_in, stop_at
         self.events: list[tuple[str, dict]] = []
 
     def _emit(self, event, **content):
         self.events.append((event, content))
-        if event == "progress" and self._stage == self.stop_in:
+        if event == "progress" and self._stage == self.stop_in and content["done"] >= self.stop_at:
             raise Cancelled
 
     def stages(self):
@@ -110,9 +110,11 @@ def test_kept_poses_are_used_again_until_a_photo_changes(found, photos):
     assert (photos.parent / "result" / "poses" / "key.json").is_file()
 
 
-def test_cancelling_leaves_nothing(photos, tmp_path):
+@pytest.mark.parametrize("thousandths", [60, 701])  # between two calls of pycolmap, and during one
+def test_cancelling_leaves_nothing(photos, tmp_path, thousandths):
+    recorder = Recorder(stop_in="poses", stop_at=thousandths)
     with pytest.raises(Cancelled):
-        load_capture(photos, poses_folder=tmp_path / "result" / "poses", reporter=Recorder(stop_in="poses"))
+        load_capture(photos, poses_folder=tmp_path / "result" / "poses", reporter=recorder)
     assert list((tmp_path / "result").iterdir()) == []
 
 
@@ -133,6 +135,21 @@ def test_too_few_registered_photos(tmp_path, scene):
     with pytest.raises(SolverError, match=r"too few photos found a pose \(0 of 4\): one \(.*\), .* and 1 more"):
         load_capture(tmp_path / "photos", poses_folder=tmp_path / "result" / "poses")
     assert list((tmp_path / "result").iterdir()) == []
+
+
+def test_fewer_than_half_is_a_warning(tmp_path, scene):
+    (tmp_path / "photos").mkdir()
+    for i in range(4):
+        Image.fromarray(scene.images[2 * i]).save(tmp_path / "photos" / f"{i}.png")
+    for i in range(5):
+        Image.new("RGB", (320, 240), "grey").save(tmp_path / "photos" / f"plain_{i}.png")
+    recorder = Recorder()
+    capture = load_capture(tmp_path / "photos", poses_folder=tmp_path / "poses", reporter=recorder)
+    assert [photo.name for photo in capture.photos] == ["0", "1", "2", "3"]
+    assert len(capture.unregistered) == 5
+    warnings = [content["message"] for event, content in recorder.events if event == "warning"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("Only 4 of 9 photos have a pose")
 
 
 def test_triangulation_with_known_poses(write_capture):
