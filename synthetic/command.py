@@ -24,8 +24,13 @@ def main(argv: list[str]) -> int:
         _reporter(sys.stdout, json=wants_json(arguments)).error(error)
         return 2
     reporter = _reporter(_own_output(), json=settings.events == "json")
-    from .generation import generate
-    from .render import RenderCancelled
+    try:
+        from .generation import generate
+        from .render import RenderCancelled
+    except ImportError as error:  # no bpy, or one of the system's libraries that it needs
+        remedy = "run the script by Blender (blender -b -P ...), or install the package bpy and its libraries"
+        reporter.error(GeneratorError(f"Blender's Python module cannot be loaded ({error})", remedy=remedy))
+        return 1
 
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)

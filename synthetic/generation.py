@@ -127,7 +127,8 @@ def _prepare_folder(settings: Settings, recipe: dict[str, Any]) -> None:
     elif settings.overwrite:
         (output / "transforms.json").unlink(missing_ok=True)  # first: without it, it is no whole capture
         for folder in ("images", _GROUND_TRUTH):
-            shutil.rmtree(output / folder, ignore_errors=True)
+            if (output / folder).exists():
+                shutil.rmtree(output / folder)
     else:
         raise GeneratorError(
             "the output folder holds a capture already", where=output, remedy="give --resume or --overwrite"

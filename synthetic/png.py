@@ -4,13 +4,22 @@
 import struct
 from pathlib import Path
 
+from .errors import GeneratorError
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END = b"IEND\xaeB`\x82"
 _NOTES = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
 
 
 def strip_notes(path: Path) -> None:
-    """Drop all text and time chunks of the file, in place (PNG specification, section 5)."""
+    """Drop all text and time chunks of the file, in place (PNG specification, section 5).
+
+    Raises:
+        GeneratorError: the file is not a whole PNG, as when the disk is full.
+    """
     content = path.read_bytes()
+    if not (content.startswith(_SIGNATURE) and content.endswith(_END)):
+        raise GeneratorError("Blender wrote no whole image", where=path.parent, remedy="make room on the disk")
     kept, position = [_SIGNATURE], len(_SIGNATURE)
     while position < len(content):
         (length,) = struct.unpack_from(">I", content, position)

@@ -106,6 +106,6 @@ def render_view(camera: bpy.types.Object, view: View, path: Path, *, defocus: bo
             outcome = bpy.ops.render.render(write_still=True)
         except RuntimeError as error:  # how Blender reports any failure
             raise GeneratorError(f"Blender could not render ({str(error).strip()})", where=path) from None
-        if "FINISHED" not in outcome or temporary.stat().st_size == 0:
+        if "FINISHED" not in outcome:
             raise RenderCancelled
         png.strip_notes(temporary)

@@ -16,7 +16,7 @@ class View:
 
     name: str
     camera_to_world: np.ndarray  # [4, 4], OpenGL axes, mm
-    focus_distance_mm: float | None  # depth of the focus plane; None for a sharp view that was never focused
+    focus_distance_mm: float | None  # depth of the focus plane; None until it is chosen
 
 
 def transforms(

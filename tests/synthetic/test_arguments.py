@@ -2,6 +2,7 @@
 """The command line, without Blender: what is understood and what is refused."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,17 @@ def test_help_is_shown() -> None:
     assert run.returncode == 0
     for option in ("--output", "--scene", "--held-out", "--resume", "--denoise"):
         assert option in run.stdout
+
+
+def test_a_python_without_blender_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "bpy.py").write_text("raise ModuleNotFoundError(\"No module named 'bpy'\")")
+    run = subprocess.run(
+        [sys.executable, SCRIPT, "--output", tmp_path / "capture"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert run.returncode == 1
+    assert "No module named 'bpy'" in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert not (tmp_path / "capture").exists()

@@ -55,6 +55,12 @@ def test_png_keeps_its_pixels_and_loses_its_notes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(photo), colours)
     assert photo.info == {}
 
+    whole = (tmp_path / "photo.png").read_bytes()
+    for part in (b"", whole[:50], whole[:-1]):
+        (tmp_path / "photo.png").write_bytes(part)
+        with pytest.raises(GeneratorError, match="no whole image"):
+            png.strip_notes(tmp_path / "photo.png")
+
 
 def test_ply_is_read_by_plyfile(tmp_path: Path) -> None:
     plyfile = pytest.importorskip("plyfile")
