@@ -23,9 +23,11 @@ from .result_files import PhotoView, Result, Splats, Surface, read_result
 RESULT_KEY = "macro_result"  # on everything that was imported: path of the result folder
 PART_KEY = "macro_part"  # "mesh", "splats", "cameras" or "camera"
 PHOTO_KEY = "macro_photo"  # on a camera: the photo's name
+SIZE_KEY = "macro_size"  # on a result's collection: how large the subject is, metres; absent where unknown
 RESOLUTION_KEY = "macro_resolution"  # on a camera: the photo's size, px
 PIXEL_ASPECT_KEY = "macro_pixel_aspect"  # on a camera: x and y, as render settings want them
 VIEWPORT_SPLATS = 50_000  # about as many as a viewport turns smoothly
+SMALLEST_EXTENT = 1e-3  # standard deviations; for splats too faint to be seen at all
 SMALLEST_SCALE = 1e-7  # Blender units; a flatter splat could not be inverted in single precision
 
 
@@ -69,6 +71,9 @@ def import_result(
     if parts_before != {part: part_of(collection, part) is not None for part in ("mesh", "splats")}:
         show(scene, collection, "splats", result.surface is None)
     _cameras(_part_collection(collection, result, "cameras", "Cameras"), result, unit)
+    extent = bounds(collection)
+    if result.unit_mm is not None and extent is not None:
+        collection[SIZE_KEY] = 2 * extent[1] * scene.unit_settings.scale_length
     return collection
 
 
@@ -235,10 +240,12 @@ def _points(result: Result, splats: Splats, unit: float, old: bpy.types.Mesh | N
     mesh.vertices.foreach_set("co", (splats.means * unit).astype(np.float32).ravel())
     rgba = np.ones((count, 4), dtype=np.float32)
     rgba[:, :3] = splats.rgb
-    scales = np.maximum(splats.scales * unit, SMALLEST_SCALE).astype(np.float32)
+    scales = np.maximum(splats.scales * unit, SMALLEST_SCALE)
+    extents = np.sqrt(2 * np.log(np.maximum(splats.opacities / materials.LEAST_ALPHA, 1.0)))
     for name, kind, member, values in (
         ("rgb", "FLOAT_COLOR", "color", rgba),
         ("opacity", "FLOAT", "value", splats.opacities),
+        ("extent", "FLOAT", "value", np.maximum(extents, SMALLEST_EXTENT)),
         ("scale", "FLOAT_VECTOR", "vector", scales),
         ("rotation", "QUATERNION", "value", splats.quaternions),
     ):
@@ -301,7 +308,7 @@ def _set_camera(item: bpy.types.Object, camera: BlenderCamera, distance: float) 
     data.lens = camera.lens_mm
     data.shift_x, data.shift_y = camera.shift_x, camera.shift_y
     data.clip_start, data.clip_end = 0.01 * distance, 100 * distance
-    data.display_size = 0.1 * distance
+    data.display_size = 0.06 * distance * camera.sensor_width_mm / camera.lens_mm  # so deep, whatever the lens
     data.dof.use_dof = camera.focus_distance is not None
     if camera.focus_distance is not None:
         data.dof.focus_object = None

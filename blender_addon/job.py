@@ -56,13 +56,11 @@ class Job:
     def status(self) -> str:
         """The line on the progress bar."""
         if self.phase == "cancelling":
-            return "Stopping, saving the state"
-        parts = [self.title]
-        if self.total:
-            parts.append(f"{100 * self.fraction:.0f} %")
-        if self.seconds_left is not None:
-            parts.append(f"{duration(self.seconds_left)} left")
-        return "  ·  ".join(parts)
+            return "Saving what is there"
+        if not self.total:
+            return "…"
+        percent = f"{100 * self.fraction:.0f} %"
+        return percent if self.seconds_left is None else f"{percent}  ·  {duration(self.seconds_left)} left"
 
     def hear(self, event: dict[str, Any]) -> None:
         """Take in one of the solver's events."""

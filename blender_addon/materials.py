@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The materials and the Geometry Nodes of imported meshes and splats.
 
-A splat is an icosahedron placed, turned and scaled by its covariance. Its material knows nothing of that shape: along a
-ray with the direction i (unit length, in the splat's own coordinates, where its standard deviation is 1) through any
-point p of the ray, the Gaussian's largest value is ``exp(-d2 / 2)`` with ``d2 = |p|^2 - (p . i)^2``. So the coarsest
-proxy that encloses the splat gives the exact falloff, seen from anywhere, through Cycles' depth of field as well;
-quads turned to one camera would not.
+A splat is a coarse ball placed, turned and scaled by its covariance, as large as the splat's alpha is worth drawing.
+Its material knows nothing of that shape: along a ray with the direction i (unit length, in the splat's own coordinates,
+where the ball encloses the unit sphere and the standard deviation is 1 / extent) through any point p of the ray, the
+Gaussian's largest value is ``exp(-extent^2 d2 / 2)`` with ``d2 = |p|^2 - (p . i)^2``. So any proxy that encloses the
+splat gives the exact falloff, seen from anywhere, through Cycles' depth of field as well; quads turned to one camera
+would not.
 """
 
 from __future__ import annotations
 
 import bpy
 
-CUTOFF = 10 / 3  # standard deviations at which a splat ends: an opaque one is at 1/255 there
-ICOSAHEDRON_INRADIUS = 0.7946544723  # of circumradius 1
+LEAST_ALPHA = 1 / 255  # where a splat ends; the solver skips less, too
+PROXY_SUBDIVISIONS = 2  # a ball of 80 triangles
+PROXY_INRADIUS = 0.934  # of circumradius 1
 ROUGHNESS = 0.8
 
 
@@ -65,7 +67,10 @@ def splat_material(name: str) -> bpy.types.Material:
     squared = math(
         "SUBTRACT", (-860, 0), dot(position, position, (-1260, 0)), math("MULTIPLY", (-1060, -200), along, along)
     )
-    falloff = math("EXPONENT", (-500, 0), math("MULTIPLY", (-680, 0), squared, -0.5))
+    extent = _node(tree, "ShaderNodeAttribute", (-1060, 240), attribute_type="INSTANCER", attribute_name="extent")
+    variances = math("MULTIPLY", (-860, 240), extent.outputs["Fac"], extent.outputs["Fac"])
+    exponent = math("MULTIPLY", (-680, 0), math("MULTIPLY", (-770, 0), squared, variances), -0.5)
+    falloff = math("EXPONENT", (-500, 0), exponent)
     opacity = _node(tree, "ShaderNodeAttribute", (-680, 240), attribute_type="INSTANCER", attribute_name="opacity")
     front = math("SUBTRACT", (-500, -200), 1.0, geometry.outputs["Backfacing"])
     alpha = math("MULTIPLY", (-140, 0), math("MULTIPLY", (-320, 0), opacity.outputs["Fac"], falloff), front)
@@ -83,7 +88,7 @@ def splat_material(name: str) -> bpy.types.Material:
 
 
 def splat_instancer(name: str, material: bpy.types.Material, viewport_share: float) -> bpy.types.NodeTree:
-    """Geometry Nodes that put an icosahedron on every point, as its scale and rotation attributes say.
+    """Geometry Nodes that put a ball on every point, as its attributes scale, extent and rotation say.
 
     Args:
         name: of the result.
@@ -115,8 +120,8 @@ def splat_instancer(name: str, material: bpy.types.Material, viewport_share: flo
     link(next(s for s in random.outputs if s.enabled), chosen.inputs["A"])
     link(switch.outputs[0], chosen.inputs["B"])
 
-    radius = CUTOFF / ICOSAHEDRON_INRADIUS
-    proxy = _node(tree, "GeometryNodeMeshIcoSphere", (-300, -60), {"Radius": radius, "Subdivisions": 1})
+    sizes = {"Radius": 1 / PROXY_INRADIUS, "Subdivisions": PROXY_SUBDIVISIONS}
+    proxy = _node(tree, "GeometryNodeMeshIcoSphere", (-300, -60), sizes)
     instances = _node(tree, "GeometryNodeInstanceOnPoints", (-80, 0))
     rotation = _node(
         tree, "GeometryNodeInputNamedAttribute", (-300, -220), {"Name": "rotation"}, data_type="QUATERNION"
@@ -126,7 +131,11 @@ def splat_instancer(name: str, material: bpy.types.Material, viewport_share: flo
     link(chosen.outputs["Result"], instances.inputs["Selection"])
     link(proxy.outputs["Mesh"], instances.inputs["Instance"])
     link(next(s for s in rotation.outputs if s.enabled), instances.inputs["Rotation"])
-    link(next(s for s in scale.outputs if s.enabled), instances.inputs["Scale"])
+    extent = _node(tree, "GeometryNodeInputNamedAttribute", (-300, -540), {"Name": "extent"}, data_type="FLOAT")
+    size = _node(tree, "ShaderNodeVectorMath", (-140, -440), operation="SCALE")
+    link(next(s for s in scale.outputs if s.enabled), size.inputs[0])
+    link(next(s for s in extent.outputs if s.enabled), size.inputs["Scale"])
+    link(size.outputs["Vector"], instances.inputs["Scale"])
     dressed = _node(tree, "GeometryNodeSetMaterial", (120, 0), {"Material": material})
     link(instances.outputs["Instances"], dressed.inputs["Geometry"])
     link(dressed.outputs["Geometry"], outputs.inputs["Geometry"])

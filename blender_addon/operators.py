@@ -15,7 +15,7 @@ from .preferences import solver_python
 from .properties import absolute
 from .solver_process import Request, doctor
 
-ENOUGH_TRANSPARENT_BOUNCES = 256  # surfaces that a ray passes; splats are many thin ones
+ENOUGH_TRANSPARENT_BOUNCES = 1024  # surfaces that a ray may pass; each splat is two, front and back
 
 
 class MACRO_OT_reconstruct(bpy.types.Operator):

@@ -88,6 +88,9 @@ class MACRO_PT_result(bpy.types.Panel):
             row = box.row()
             row.label(text=collection.name, icon="OUTLINER_COLLECTION")
             row.operator("macro.frame_result", icon="ZOOM_SELECTED").collection = collection.name
+            size = collection.get(import_result.SIZE_KEY)
+            if size:
+                box.label(text=f"{_length(size)} across", icon="DRIVER_DISTANCE")
             row = box.row(align=True)
             for part, text in (("mesh", "Mesh"), ("splats", "Splats")):
                 cell = row.row(align=True)
@@ -98,7 +101,7 @@ class MACRO_PT_result(bpy.types.Panel):
             if (
                 import_result.is_shown(context.view_layer, collection, "splats")
                 and hasattr(context.scene, "cycles")
-                and context.scene.cycles.transparent_max_bounces < 64
+                and context.scene.cycles.transparent_max_bounces < 256
             ):
                 box.operator("macro.allow_transparency", icon="SHADING_RENDERED")
         column = layout.column()
@@ -108,7 +111,9 @@ class MACRO_PT_result(bpy.types.Panel):
 
 
 def _draw_progress(layout: bpy.types.UILayout, run: job.Job) -> None:
-    row = layout.row(align=True)
+    column = layout.column(align=True)
+    column.label(text=run.title)
+    row = column.row(align=True)
     row.scale_y = 1.6
     row.progress(factor=run.fraction, type="BAR", text=run.status)
     row.operator("macro.cancel", text="", icon="X")
@@ -137,6 +142,11 @@ def _draw_messages(layout: bpy.types.UILayout, run: job.Job) -> None:
             wrapped(box, warning, icon="INFO")
         if len(run.warnings) > MOST_WARNINGS:
             box.label(text=f"and {len(run.warnings) - MOST_WARNINGS} more, in the log", icon="BLANK1")
+
+
+def _length(metres: float) -> str:
+    """A length as people say it, whatever unit the scene shows."""
+    return f"{1000 * metres:.3g} mm" if metres < 0.1 else f"{metres:.3g} m"
 
 
 CLASSES = (MACRO_PT_reconstruct, MACRO_PT_advanced, MACRO_PT_result)

@@ -162,4 +162,4 @@ def test_show_and_transparency_operators(bpy, extension, result_folder):
     }
     assert bpy.context.scene.cycles.transparent_max_bounces == 8
     bpy.ops.macro.allow_transparency()
-    assert bpy.context.scene.cycles.transparent_max_bounces == 256
+    assert bpy.context.scene.cycles.transparent_max_bounces == 1024

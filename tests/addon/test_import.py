@@ -107,7 +107,7 @@ def test_splats_become_turned_and_scaled_ellipsoids(blender, import_result, resu
         expected = Matrix.LocRotScale(
             (splats.means[index] * UNIT).tolist(),
             Quaternion(splats.quaternions[index].tolist()),
-            (splats.scales[index] * UNIT).tolist(),
+            (splats.scales[index] * UNIT * np.sqrt(2 * np.log(255 * splats.opacities[index]))).tolist(),
         )
         nearest = min(instances, key=lambda m: (m.translation - expected.translation).length)
         np.testing.assert_allclose(np.array(nearest), np.array(expected), atol=1e-7)
