@@ -4,7 +4,7 @@
 import blf
 import bpy
 
-MOST_LINES = 12
+MOST_LINES = 30
 
 
 def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:

@@ -26,7 +26,7 @@ class MacroPreferences(bpy.types.AddonPreferences):
     def draw(self, _context: bpy.types.Context) -> None:
         """Path, test button and answer."""
         layout = self.layout
-        row = layout.row(align=True)
+        row = layout.split(factor=0.85, align=True)
         row.prop(self, "solver_python")
         row.operator("macro.test_solver", text="Test", icon="CHECKMARK")
         if not self.solver_python:
