@@ -2,7 +2,7 @@
 """A triangle mesh from depth maps, by a truncated signed distance field (Curless and Levoy 1996).
 
 Each voxel averages, over the views, how far it lies in front of the surface that the view sees, cut off at a small
-distance; marching cubes takes the zero level. Colours are averaged in the same way.
+distance; marching cubes takes the zero level. A vertex has the mean colour of the views that see it.
 """
 
 from collections.abc import Callable
@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
+from scipy.spatial import KDTree
 
+from solver.capture.types import Camera
 from solver.surface.depth_views import SharpView
 
 _TRUNCATION_VOXELS = 4.0
-_LEAST_WEIGHT = 1.5  # views that must have seen a voxel, for a surface through it to count
+_LEAST_VIEWS = 2  # that must have seen a voxel, for a surface through it to count
 _LEAST_COMPONENT_SHARE = 0.02  # of the largest component's faces; smaller ones are dropped
-_BORDER_JUMP_VOXELS = 6.0  # between neighbouring pixels: there the mean depth floats between two surfaces
+_BORDER_WEIGHT = 1e-3  # of the colour of a pixel beside an edge: what is behind shows in it
+_STEEPEST = 5.0  # depth over width, of a surface; where depth changes faster, its mean floats between two surfaces
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def fuse(
     Args:
         views: V renderings.
         masks: V masks [H, W] (1 on the subject), None where a photo has none.
-        resolution: voxels along the longest side of the box.
+        resolution: voxels along the longest side of the box, unless the pixels are coarser.
         progress: called with (views done, views).
 
     Returns:
@@ -53,16 +56,20 @@ def fuse(
     if box is None:
         return None
     low, high = box
-    voxel = float((high - low).max() / resolution)
+    voxel = max(float((high - low).max() / resolution), _pixel_footprint(views, depths))
     shape = np.maximum(np.ceil((high - low) / voxel).astype(int) + 1, 2)
-    distance = np.zeros(shape, np.float32)
-    weight = np.zeros(shape, np.float32)
-    colour = np.zeros((*shape, 4), np.float32)
-    for done, (view, depth) in enumerate(zip(views, depths, strict=True)):
-        trusted = _without_depth_edges(depth, _BORDER_JUMP_VOXELS * voxel)
-        _integrate(distance, weight, colour, low, voxel, view, trusted)
+    trusted = [_without_depth_edges(depth, view.photo.camera) for view, depth in zip(views, depths, strict=True)]
+    distance = np.ones(shape, np.float32)
+    seen_by = np.zeros(shape, np.uint16)
+    for done, (view, depth) in enumerate(zip(views, trusted, strict=True)):
+        _integrate(distance, seen_by, low, voxel, view, depth)
         progress(done + 1, len(views))
-    return _extract(distance, weight, colour, low, voxel)
+    surface = _extract(distance, seen_by)
+    if surface is None:
+        return None
+    vertices, faces = surface
+    vertices = low + voxel * vertices
+    return Mesh(vertices, faces, _colours(vertices, views, trusted, _TRUNCATION_VOXELS * voxel))
 
 
 def _bounding_box(views: list[SharpView], depths: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
@@ -85,21 +92,34 @@ def _bounding_box(views: list[SharpView], depths: list[np.ndarray]) -> tuple[np.
     return low - margin, high + margin
 
 
-def _without_depth_edges(depth: np.ndarray, jump: float) -> np.ndarray:
-    known = np.where(depth > 0, depth, np.inf)
-    nearest = minimum_filter(known, size=3)
+def _pixel_footprint(views: list[SharpView], depths: list[np.ndarray]) -> float:
+    """The width of a typical pixel on the surface, scene unit."""
+    return float(
+        np.median(
+            [
+                np.median(depth[depth > 0]) / view.photo.camera.fx
+                for view, depth in zip(views, depths, strict=True)
+                if depth.any()
+            ]
+        )
+    )
+
+
+def _without_depth_edges(depth: np.ndarray, camera: Camera) -> np.ndarray:  # [H, W] -> [H, W]
+    """The depth map with 0 where it changes faster than a surface does."""
+    nearest = minimum_filter(np.where(depth > 0, depth, np.inf), size=3)
     farthest = maximum_filter(np.where(depth > 0, depth, -np.inf), size=3)
-    return np.where((depth > 0) & (farthest - nearest <= jump), depth, 0)
+    limit = _STEEPEST * 2 * depth / camera.fx  # over the two pixels between the outer ones of three
+    return np.where((depth > 0) & (farthest - nearest <= limit), depth, 0)
 
 
 def _integrate(
-    distance: np.ndarray,  # [X, Y, Z], changed
-    weight: np.ndarray,  # [X, Y, Z], changed
-    colour: np.ndarray,  # [X, Y, Z, 4], changed: sum of linear colours, and their number
-    low: np.ndarray,
-    voxel: float,
+    distance: np.ndarray,  # [X, Y, Z] float32, changed: mean of the distances in front of the surface, at most 1
+    seen_by: np.ndarray,  # [X, Y, Z] uint16, changed: how many views the mean is of
+    low: np.ndarray,  # [3], world, the centre of the first voxel
+    voxel: float,  # scene unit
     view: SharpView,
-    depth: np.ndarray,
+    depth: np.ndarray,  # [H, W], scene unit, 0 where the view says nothing
 ) -> None:
     """Add one view, slab by slab so that memory stays small."""
     ny, nz = distance.shape[1:]
@@ -109,36 +129,32 @@ def _integrate(
         points = np.stack([np.full(y.size, low[0] + voxel * i), y.ravel(), z.ravel()], axis=1)
         pixels, depths, inside = view.photo.project(points)
         chosen = np.nonzero(inside)[0]
-        if len(chosen) == 0:
-            continue
         columns, rows = pixels[chosen].astype(int).T
         surface = depth[rows, columns]
         signed = surface - depths[chosen]
         used = (surface > 0) & (signed > -truncation)
-        chosen, rows, columns = chosen[used], rows[used], columns[used]
-        value = np.minimum(signed[used] / truncation, 1.0).astype(np.float32)
-        w = weight[i].reshape(-1)
-        total = w[chosen] + 1
-        d = distance[i].reshape(-1)
-        d[chosen] += (value - d[chosen]) / total
-        near = np.abs(value) < 1
-        c = colour[i].reshape(-1, 4)
-        c[chosen[near], :3] += view.colour[rows[near], columns[near]]
-        c[chosen[near], 3] += 1
-        w[chosen] = total
+        chosen = chosen[used]
+        value = np.minimum(signed[used] / truncation, 1)
+        mean, count = distance[i].reshape(-1), seen_by[i].reshape(-1)
+        count[chosen] += 1
+        mean[chosen] += (value - mean[chosen]) / count[chosen]
 
 
 def _extract(
-    distance: np.ndarray, weight: np.ndarray, colour: np.ndarray, low: np.ndarray, voxel: float
-) -> Mesh | None:
+    distance: np.ndarray,  # [X, Y, Z]
+    seen_by: np.ndarray,  # [X, Y, Z]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Vertices [V, 3], in voxels, and faces [F, 3] of the zero level, without small pieces; None where it is empty."""
     import trimesh
     from skimage.measure import marching_cubes
 
-    known = weight >= _LEAST_WEIGHT
-    if not known.any() or distance[known].min() >= 0 or distance[known].max() <= 0:
+    known = seen_by >= _LEAST_VIEWS
+    # marching_cubes asks the mask at a cell's last corner; a cell with an unknown corner would make a surface up.
+    cells = minimum_filter(known, size=2)
+    if not cells.any() or distance[known].min() >= 0 or distance[known].max() <= 0:
         return None
     try:
-        vertices, faces, _, _ = marching_cubes(distance, level=0.0, mask=known, gradient_direction="ascent")
+        vertices, faces, _, _ = marching_cubes(distance, level=0.0, mask=cells, gradient_direction="descent")
     except (ValueError, RuntimeError):  # no cell of the mask is crossed
         return None
     if len(faces) == 0:
@@ -149,7 +165,31 @@ def _extract(
     kept = np.concatenate([part for part in parts if len(part) >= _LEAST_COMPONENT_SHARE * largest])
     mesh.update_faces(np.sort(kept))
     mesh.remove_unreferenced_vertices()
-    vertices = np.asarray(mesh.vertices)
-    sums = np.stack([map_coordinates(colour[..., c], vertices.T, order=1, mode="nearest") for c in range(4)], axis=1)
-    colours = sums[:, :3] / np.maximum(sums[:, 3:], 1e-6)
-    return Mesh(low + voxel * vertices, np.asarray(mesh.faces), colours.clip(0, 1))
+    return np.array(mesh.vertices), np.array(mesh.faces)
+
+
+def _colours(
+    vertices: np.ndarray,  # [V, 3], world
+    views: list[SharpView],
+    depths: list[np.ndarray],  # [H, W] each, 0 where the view says nothing
+    tolerance: float,  # scene unit: a vertex is seen where the depth there is its own, give or take this
+) -> np.ndarray:  # [V, 3], linear light
+    """The mean colour of the views that see a vertex; where none does, the colour of the nearest seen one."""
+    sums, weights = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
+    for view, depth in zip(views, depths, strict=True):
+        pixels, distances, inside = view.photo.project(vertices)
+        chosen = np.nonzero(inside)[0]
+        columns, rows = pixels[chosen].astype(int).T
+        seen = np.abs(depth[rows, columns] - distances[chosen]) <= tolerance
+        chosen, rows, columns = chosen[seen], rows[seen], columns[seen]
+        weight = np.where(minimum_filter(depth > 0, size=3), 1, _BORDER_WEIGHT)[rows, columns]
+        centres = pixels[chosen].T[::-1] - 0.5
+        for channel in range(3):
+            values = map_coordinates(view.colour[..., channel], centres, order=1, mode="nearest")
+            sums[chosen, channel] += weight * values
+        weights[chosen] += weight
+    known = weights > 0
+    colours = sums / np.where(known, weights, 1)[:, None]
+    if known.any() and not known.all():
+        colours[~known] = colours[known][KDTree(vertices[known]).query(vertices[~known])[1]]
+    return colours.clip(0, 1)
