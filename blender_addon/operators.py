@@ -208,7 +208,7 @@ class MACRO_OT_frame_result(bpy.types.Operator):
         space = context.space_data
         space.region_3d.view_perspective = "PERSP"
         space.region_3d.view_location = centre
-        space.region_3d.view_distance = 3.0 * radius
+        space.region_3d.view_distance = 2.2 * radius
         space.clip_start, space.clip_end = 0.01 * radius, max(space.clip_end, 1000 * radius)
         return {"FINISHED"}
 
