@@ -3,7 +3,7 @@
 
 import dataclasses
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -45,7 +45,14 @@ def write_images(
     views: list[SharpView],
     progress: Callable[[int, int], None],
 ) -> None:
-    """Write `sharp/`, `depth/` and `coc/` for every photo."""
+    """Write `sharp/`, `depth/` and `coc/` for every photo.
+
+    Args:
+        folder: the result.
+        scene: whose lens gives the circles of confusion.
+        views: of the capture's photos, in their order.
+        progress: called with (photos done, photos).
+    """
     for index, view in enumerate(views):
         name = view.photo.name
         write_png(folder / sharp_path(name), view.colour)
@@ -169,7 +176,8 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _mean(values) -> float | None:
+def _mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those that are known; None where none is."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 

@@ -5,6 +5,7 @@ Viewers take the colours as sRGB and blend them so; ours are linear light. Each 
 direction is therefore encoded with the sRGB curve at many directions and fitted again.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ def write_splats(path: Path, gaussians: Gaussians) -> None:
 
     g = gaussians.map(lambda tensor: tensor.detach().cpu())
     coefficients = srgb_coefficients(g.sh_coefficients.numpy(), g.sh_degree)
-    rest = coefficients[:, 1:].transpose(0, 2, 1).reshape(len(g), -1)  # channel by channel
+    rest = coefficients[:, 1:].transpose(0, 2, 1).reshape(len(g), 3 * (coefficients.shape[1] - 1))  # by channel
     quaternions = g.quaternions.numpy()
     quaternions = quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)
     columns = {
@@ -64,5 +65,6 @@ def _sphere(count: int) -> np.ndarray:
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), z], axis=1)
 
 
-def _named(names, values: np.ndarray) -> dict[str, np.ndarray]:
+def _named(names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of `values`, [N, len(names)], by name."""
     return {name: values[:, i] for i, name in enumerate(names)}

@@ -35,6 +35,13 @@ class Reconstruction:
         """Where the parameters are."""
         return self.gaussians.means.device
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether every parameter is a finite number; anything else means that the optimization diverged."""
+        lens = (*self.lens.log_pupil_diameters, *self.lens.inverse_focus_distances)
+        parameters = (*self.gaussians.tensors().values(), self.background, *lens)
+        return all(bool(torch.isfinite(tensor).all()) for tensor in parameters)
+
     def render(self, view: View, aperture: Aperture | None = None) -> Rendering:
         """Rasterize the scene, through a pinhole or a lens."""
         g = self.gaussians
