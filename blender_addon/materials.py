@@ -11,6 +11,8 @@ would not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import bpy
 
 LEAST_ALPHA = 1 / 255  # where a splat ends; the solver skips less, too
@@ -155,7 +157,7 @@ def _node(
     tree: bpy.types.NodeTree,
     kind: str,
     place: tuple[int, int],
-    values: dict[str, object] | None = None,
+    values: Mapping[str, object] | None = None,
     **settings: object,
 ) -> bpy.types.Node:
     """A new node at `place`, with its properties and the values of its inputs set."""
