@@ -4,6 +4,7 @@
 Heavy modules are imported by the command that needs them, so that `--help` is instant.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Reconstruct:
     hold_out: int | None = None  # keep every n-th photo out of training and measure on it
     set: tuple[str, ...] = ()  # NAME=VALUE: any other setting of solver/config.py
 
-    def run(self, watcher: Reporter) -> None:
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Reconstruct, with Ctrl-C and SIGTERM as cancellation."""
         from solver.reconstruct import Job, reconstruct
 
@@ -64,7 +65,7 @@ class Reconstruct:
             masks=self.masks,
             device=self.device,
             resume=self.resume,
-            command=sys.argv[1:],
+            command=arguments,
         )
         reconstruct(job, watcher, cancellation)
 
@@ -77,7 +78,7 @@ class Evaluate:
     ground_truth: Path  # the capture folder that has ground_truth/
     json: Path | None = None  # write the numbers here as well
 
-    def run(self, watcher: Reporter) -> None:
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Print a table, and write JSON where asked."""
         from solver.evaluation.evaluate import evaluate
         from solver.files import write_json
@@ -99,7 +100,7 @@ class Render:
     cameras: Path  # transforms.json
     output: Path  # folder for NAME.png (sRGB) and NAME.exr (depth, scene unit)
 
-    def run(self, watcher: Reporter) -> None:
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Render."""
         from solver.evaluation.render import render
 
@@ -112,7 +113,7 @@ class Render:
 class Doctor:
     """Say which devices, rasterizers and packages are there, and what is missing."""
 
-    def run(self, watcher: Reporter) -> None:
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Print what was found."""
         from solver.doctor import diagnose
 
@@ -131,7 +132,11 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code: 0 done, 1 an error that was told, 130 cancelled."""
+    """Run one command and return the exit code: 0 done, 1 an error that was told, 130 cancelled.
+
+    Wrong usage ends in SystemExit with code 2.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     command = tyro.extras.subcommand_cli_from_dict(
         _COMMANDS,
         prog="python -m solver",
@@ -140,9 +145,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     watcher = reporter(getattr(command, "events", "text"))
     try:
-        command.run(watcher)
+        return _run(command, arguments, watcher)
+    except BrokenPipeError:  # whoever was told is gone: a closed Blender, or `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+
+
+def _run(command: Any, arguments: list[str], watcher: Reporter) -> int:
+    try:
+        command.run(watcher, arguments)
     except SolverError as error:
         watcher.error(error)
+        return EXIT_ERROR
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        watcher.error(
+            SolverError(
+                f"the system refuses to read or write it ({reason})",
+                where=error.filename,
+                remedy="check its permissions and the space on the disk",
+            )
+        )
+        return EXIT_ERROR
+    except MemoryError:
+        watcher.error(
+            SolverError("this machine's memory does not suffice", remedy="lower --max-size, or choose a smaller preset")
+        )
         return EXIT_ERROR
     except (Cancelled, KeyboardInterrupt):
         watcher.cancelled()

@@ -32,6 +32,8 @@ class ReconstructionSettings:
     initial_gaussians: int = 6000  # sparse points are topped up with random ones to this number
     ssim_weight: float = 0.2  # share of D-SSIM in the photo loss, the rest is L1
     defocus_warm_up: float = 0.05  # part of the run that renders as a pinhole, while geometry is still a cloud
+    focus_weighting_from: float = 0.3  # part of the run after which pixels in focus count more
+    focus_weight_coc: float = 3.0  # circle of confusion that halves a pixel's weight then, px
     antialiased: bool = True  # keep the energy of splats smaller than a pixel
 
     means_rate: float = 3e-4  # learning rate of positions, in scene sizes
@@ -62,6 +64,8 @@ _PRESETS: dict[Preset, dict[str, Any]] = {
     "high": {"iterations": 10_000, "max_size": 1600, "max_gaussians": 300_000},
 }
 
+_SHARE = (0.0, 1.0)
+_NOT_NEGATIVE = (0.0, math.inf)  # where nothing else is said below
 _BOUNDS: dict[str, tuple[float, float]] = {
     "iterations": (1, 1_000_000),
     "max_size": (16, 10_000),
@@ -69,6 +73,16 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "hold_out": (0, 1000),
     "sh_degree": (0, 3),
     "seed": (0, 2**31 - 1),
+    "initial_gaussians": (4, 10_000_000),
+    "sh_degree_interval": (0.001, 1),
+    "ssim_weight": _SHARE,
+    "defocus_warm_up": _SHARE,
+    "means_rate_final": _SHARE,
+    "densify_until": _SHARE,
+    "dead_opacity": _SHARE,
+    "densify_interval": (1, 1_000_000),
+    "checkpoint_interval": (1, 1_000_000),
+    "preview_interval": (1, 1_000_000),
 }
 
 
@@ -80,12 +94,14 @@ def settings_for(preset: Preset, **overrides: Any) -> ReconstructionSettings:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     settings = ReconstructionSettings(**{"preset": preset, **_PRESETS[preset], **given})
-    for name, (low, high) in _BOUNDS.items():
-        value = getattr(settings, name)
-        if not low <= value <= high:
-            raise SolverError(f"{_flag(name)} is {value}", remedy=f"choose a number from {low:g} to {high:g}")
+    for name, value in dataclasses.asdict(settings).items():
+        if isinstance(value, int | float):
+            low, high = _BOUNDS.get(name, _NOT_NEGATIVE)
+            if not low <= value <= high:
+                wanted = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+                raise SolverError(f"the setting {name} is {value}", remedy=f"choose a number {wanted}")
     if settings.hold_out == 1:
-        raise SolverError(f"{_flag('hold_out')} is 1, which leaves no photo to train on", remedy="choose 2 or more")
+        raise SolverError("the setting hold_out is 1, which leaves no photo to train on", remedy="choose 2 or more")
     return settings
 
 
@@ -100,6 +116,8 @@ def parse_overrides(assignments: tuple[str, ...]) -> dict[str, Any]:
     for assignment in assignments:
         name, _, text = assignment.partition("=")
         name = name.strip().replace("-", "_")
+        if name == "preset":
+            raise SolverError("a preset is no single setting", remedy="choose it with --preset")
         if name not in fields:
             raise SolverError(f"there is no setting '{name}'", remedy="see solver/config.py for their names")
         overrides[name] = _parse(fields[name], text.strip())
@@ -117,14 +135,11 @@ def _parse(field: dataclasses.Field, text: str) -> Any:
             return text.lower() == "true"
         raise SolverError(f"{field.name}={text} is not possible", remedy="choose true or false")
     assert field.type in (int, float)
+    kind = "a whole number" if field.type is int else "a number"
     try:
         value = field.type(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise SolverError(f"{field.name}={text} is not possible", remedy=f"give it as {field.type.__name__}")
+        raise SolverError(f"{field.name}={text} is not possible", remedy=f"give {kind}")
     return value
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -17,6 +17,7 @@ _PACKAGES = {
     "scikit-image": "mesh and measures",
     "pycolmap": "camera poses of plain photos",
     "pillow": "reading and writing images",
+    "tifffile": "photos with 16 bits",
     "OpenEXR": "depth and circle-of-confusion maps",
     "plyfile": "splats",
     "trimesh": "the mesh",

@@ -5,6 +5,7 @@ The lines are specified in docs/formats.md.
 """
 
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -15,16 +16,21 @@ from solver.errors import SolverError
 
 EventFormat = Literal["text", "json"]
 
+_LEAST_INTERVAL_S = 0.1  # between two reports of progress
+_LINE_INTERVAL_S = 20.0  # between two lines of progress in a log
+
 
 @dataclass
 class _Clock:
     """Time left in a stage, from the pace of its last part so that a slow start is forgotten."""
 
     started: float = field(default_factory=time.monotonic)
-    window: list[tuple[float, int]] = field(default_factory=list)  # (time, done)
+    window: list[tuple[float, int]] = field(default_factory=list)  # (time, done), the latest last
 
     def seconds_left(self, done: int, total: int) -> float | None:
         now = time.monotonic()
+        if self.window and done < self.window[-1][1]:  # a stage may count more than once
+            self.window.clear()
         self.window.append((now, done))
         horizon = max(10.0, 0.3 * (now - self.started))
         while len(self.window) > 2 and now - self.window[0][0] > horizon:
@@ -43,18 +49,21 @@ class Reporter:
         self.warnings: list[str] = []
         self._stage: str | None = None
         self._clock = _Clock()
-        self._last_emit = 0.0
+        self._last_emit = -math.inf
 
     def stage(self, name: str, title: str) -> None:
         """Begin a stage. `name` is for programs and the timing table, `title` for people."""
         self._close_stage()
-        self._stage, self._clock, self._last_emit = name, _Clock(), 0.0
+        self._stage, self._clock, self._last_emit = name, _Clock(), -math.inf
         self._emit("stage", name=name, title=title)
 
     def progress(self, done: int, total: int) -> None:
-        """Report `done` of `total` steps of the present stage; at most ten lines a second get out."""
+        """Report `done` of `total` steps of the present stage.
+
+        At most ten reports a second get out, and the one that ends the stage.
+        """
         now = time.monotonic()
-        if done < total and now - self._last_emit < 0.1:
+        if done < total and now - self._last_emit < _LEAST_INTERVAL_S:
             return
         self._last_emit = now
         left = self._clock.seconds_left(done, total)
@@ -90,7 +99,6 @@ class Reporter:
     def finish_stage(self) -> None:
         """End the present stage, so that `timings_s` is complete."""
         self._close_stage()
-        self._stage = None
         self.close()
 
     def close(self) -> None:
@@ -100,6 +108,7 @@ class Reporter:
         if self._stage is not None:
             spent = time.monotonic() - self._clock.started
             self.timings_s[self._stage] = round(self.timings_s.get(self._stage, 0.0) + spent, 2)
+            self._stage = None
 
     def _emit(self, event: str, **content: Any) -> None:
         pass
@@ -117,6 +126,28 @@ class JsonReporter(Reporter):
         self._stream.flush()
 
 
+class LineReporter(Reporter):
+    """Plain sentences, for a log or a pipe: a line for each stage, and one now and then while it lasts."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__()
+        self._stream = stream or sys.stderr
+        self._last_line = 0.0
+
+    def _emit(self, event: str, **content: Any) -> None:
+        line = _sentence(event, content, resumable="train" in self.timings_s)
+        now = time.monotonic()
+        if event == "stage":
+            line, self._last_line = content["title"], now
+        elif event == "progress" and now - self._last_line >= _LINE_INTERVAL_S:
+            left = content["seconds_left"]
+            line = f"  {content['done']}/{content['total']}" + ("" if left is None else f", {_duration(left)} left")
+            self._last_line = now
+        if line:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+
 class TerminalReporter(Reporter):
     """A progress bar for each stage, and plain lines for everything else."""
 
@@ -127,7 +158,7 @@ class TerminalReporter(Reporter):
 
         self._console = Console(stderr=True, highlight=False)
         self._bar = Progress(
-            TextColumn("{task.description:<34}"),
+            TextColumn("{task.description:<34}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[count]:>13} {task.fields[left]:>12}"),
             TimeElapsedColumn(),
@@ -140,7 +171,7 @@ class TerminalReporter(Reporter):
             self._finish_bar()
             self._bar.start()
             self._task = self._bar.add_task(content["title"], total=None, count="", left="")
-        elif event == "progress":
+        elif event == "progress" and self._task is not None:
             left = content["seconds_left"]
             self._bar.update(
                 self._task,
@@ -149,17 +180,14 @@ class TerminalReporter(Reporter):
                 count=f"{content['done']}/{content['total']}",
                 left="" if left is None else f"{_duration(left)} left",
             )
-        elif event == "warning":
-            self._console.print(f"Warning: {content['message']}", style="yellow", markup=False)
-        elif event == "error":
+        elif event in ("error", "cancelled"):
             self._bar.stop()
-            self._console.print(f"Error: {content['message']}", style="red", markup=False, soft_wrap=True)
-        elif event == "cancelled":
-            self._bar.stop()
-            self._console.print("Cancelled. Run the same command with --resume to go on.")
         elif event == "done":
             self.close()
-            self._console.print(f"Result: {content['result']}", markup=False, soft_wrap=True)
+        sentence = _sentence(event, content, resumable="train" in self.timings_s)
+        if sentence:
+            style = {"warning": "yellow", "error": "red"}.get(event)
+            self._console.print(sentence, style=style, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the last bar as it stands."""
@@ -174,6 +202,19 @@ class TerminalReporter(Reporter):
             self._task = None
 
 
+def _sentence(event: str, content: dict[str, Any], *, resumable: bool) -> str:
+    """What a person is told of an event, beside the progress; empty for nothing."""
+    if event == "warning":
+        return f"Warning: {content['message']}"
+    if event == "error":
+        return f"Error: {content['message']}"
+    if event == "cancelled":
+        return "Cancelled." + (" Run the same command with --resume to go on." if resumable else "")
+    if event == "done":
+        return f"Result: {content['result']}"
+    return ""
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -181,5 +222,7 @@ def _duration(seconds: float) -> str:
 
 
 def reporter(event_format: EventFormat) -> Reporter:
-    """The reporter for the command line's `--events` choice."""
-    return JsonReporter() if event_format == "json" else TerminalReporter()
+    """The reporter for the command line's `--events` choice; text is drawn where somebody watches."""
+    if event_format == "json":
+        return JsonReporter()
+    return TerminalReporter() if sys.stderr.isatty() else LineReporter()

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,14 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SolverError(f"{what} is missing", where=path, remedy="check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SolverError(f"{what} cannot be read ({error})", where=path, remedy="check the file") from None
+    except OSError as error:
+        raise SolverError(f"{what} cannot be read ({error.strerror})", where=path, remedy="check the file") from None
     except json.JSONDecodeError as error:
         raise SolverError(
             f"{what} is not valid JSON (line {error.lineno}: {error.msg})", where=path, remedy="write it again"
         ) from None
+    except (ValueError, RecursionError) as error:  # not UTF-8, numbers of thousands of digits, endless nesting
+        raise SolverError(f"{what} is not valid JSON ({error})", where=path, remedy="write it again") from None
 
 
 def require_writable_folder(path: Path) -> None:
@@ -62,15 +64,29 @@ def require_writable_folder(path: Path) -> None:
         SolverError: `path` is a file, or it (or its nearest existing parent) does not accept new files.
     """
     path = Path(path).absolute()
-    if path.exists() and not path.is_dir():
-        raise SolverError("the output path is a file", where=path, remedy="choose a folder")
-    parent = path
-    while not parent.exists():
-        parent = parent.parent
     try:
+        if path.exists() and not path.is_dir():
+            raise SolverError("the output path is a file", where=path, remedy="choose a folder")
+        parent = path
+        while not parent.exists():
+            parent = parent.parent
         with tempfile.TemporaryFile(dir=parent):
             pass
     except OSError:
         raise SolverError(
             "the output folder is not writable", where=path, remedy="choose another folder or change its permissions"
         ) from None
+
+
+@contextmanager
+def no_empty_folder_left(path: Path) -> Iterator[None]:
+    """Where the block raises, remove `path` and the parents that it got inside the block, as far as they are empty."""
+    path = Path(path).absolute()
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # it holds something, or never came to be
+                folder.rmdir()
+        raise

@@ -5,13 +5,31 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import torch
+
 from solver.cancellation import Cancellation
 from solver.capture import load_capture
+from solver.capture.photos import list_images
+from solver.capture.types import Capture
 from solver.config import DeviceChoice, ReconstructionSettings
+from solver.errors import SolverError
 from solver.events import Reporter
-from solver.files import require_writable_folder
+from solver.export.result import RunRecord, write_images, write_result
+from solver.files import no_empty_folder_left, require_writable_folder
+from solver.rasterization import Backend, choose_backend, prepare
+from solver.surface.depth_views import render_sharp
+from solver.surface.fusion import fuse
+from solver.training.held_out import fit_focus, psnr_of_photo
+from solver.training.photos import TrainingPhoto
+from solver.training.reconstruction import Reconstruction
+from solver.training.trainer import Trainer, is_held_out, uses_defocus
 
 _MESH_RESOLUTION = {"draft": 128, "standard": 192, "high": 320}  # voxels along the longest side
+
+_CHECKPOINT, _PREVIEW, _DESCRIPTION = "checkpoint.pt", "preview.png", "result.json"
+_FILES = ("transforms.json", "splats.ply", "mesh.glb", "mesh.ply")
+_FOLDERS = ("sharp", "depth", "coc")
 
 
 @dataclass(frozen=True)
@@ -34,10 +52,46 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         SolverError: the input or the surroundings do not allow it; nothing half-written is left.
         Cancelled: it was asked to stop; a checkpoint is left if training had begun.
     """
-    cancellation = cancellation or Cancellation()
     output = job.output.absolute()
-    require_writable_folder(output)
+    with no_empty_folder_left(output):
+        _require_place_for_result(output, job.capture)
+        backend, device = choose_backend(job.device)
+        capture = _read(job, output, reporter)
 
+        reporter.stage("prepare", "Preparing the renderer")
+        prepare(backend)
+        trainer = _trainer(job, capture, backend, device, reporter, cancellation or Cancellation())
+
+        reporter.stage("train", "Optimizing scene and lens")
+        scene = trainer.run()
+        if not scene.is_finite:
+            raise SolverError("the optimization diverged", where=output, remedy="run again with another --seed")
+
+        reporter.stage("surface", "Making the surface")
+        psnr = _psnr_of_photos(scene, trainer.photos)
+        views = [render_sharp(scene, photo) for photo in capture.photos]
+        mesh = fuse(views, _masks(trainer.photos), _MESH_RESOLUTION[job.settings.preset], reporter.progress)
+        if mesh is None:
+            reporter.warning("No surface was found; the result has splats and images only")
+
+        reporter.stage("export", "Writing the result")
+        trainer.save()
+        write_images(output, scene, views, reporter.progress)
+        reporter.finish_stage()
+        record = RunRecord(
+            command=job.command,
+            device=str(device),
+            held_out=[is_held_out(index, job.settings) for index in range(len(capture.photos))],
+            psnr=psnr,
+            timings_s=dict(reporter.timings_s),
+            warnings=list(reporter.warnings),
+        )
+        write_result(output, scene, mesh, record)
+    reporter.done(output)
+    return output
+
+
+def _read(job: Job, output: Path, reporter: Reporter) -> Capture:
     capture = load_capture(
         job.capture,
         masks=job.masks,
@@ -48,26 +102,26 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
     )
     for photo in capture.unregistered:
         reporter.warning(f"{photo.name} was not used: {photo.reason}")
+    return capture
 
-    from solver.rasterization import choose_backend, prepare
 
-    reporter.stage("prepare", "Preparing the renderer")
-    backend, device = choose_backend(job.device)
-    prepare(backend)
-
-    from solver.export.result import RunRecord, write_images, write_result
-    from solver.surface.depth_views import render_sharp
-    from solver.surface.fusion import fuse
-    from solver.training.held_out import fit_focus, psnr_of_photo
-    from solver.training.trainer import Trainer, is_held_out, uses_defocus
-
+def _trainer(
+    job: Job,
+    capture: Capture,
+    backend: Backend,
+    device: torch.device,
+    reporter: Reporter,
+    cancellation: Cancellation,
+) -> Trainer:
+    """A trainer at its beginning, or at the output folder's checkpoint."""
+    output = job.output.absolute()
     trainer = Trainer(
         capture,
         job.settings,
         backend=backend,
         device=device,
-        checkpoint_path=output / "checkpoint.pt",
-        preview_path=output / "preview.png",
+        checkpoint_path=output / _CHECKPOINT,
+        preview_path=output / _PREVIEW,
         reporter=reporter,
         cancellation=cancellation,
     )
@@ -75,45 +129,48 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         trainer.resume()
     else:
         _remove_previous_result(output)
+    return trainer
 
-    reporter.stage("train", "Optimizing scene and lens")
-    scene = trainer.run()
 
-    reporter.stage("surface", "Making the surface")
-    held_out = [is_held_out(index, job.settings) for index in range(len(capture.photos))]
-    defocused = uses_defocus(job.settings)
+def _psnr_of_photos(scene: Reconstruction, photos: list[TrainingPhoto]) -> list[float | None]:
+    """PSNR of each rendering against its photo, dB; a photo that was held out is focused first."""
+    defocused = uses_defocus(scene.settings)
     psnr = []
-    for index, target in enumerate(trainer.photos):
-        if held_out[index] and defocused:
+    for index, target in enumerate(photos):
+        if defocused and is_held_out(index, scene.settings):
             fit_focus(scene, index, target)
         psnr.append(psnr_of_photo(scene, index, target, defocused=defocused))
-    views = [render_sharp(scene, photo) for photo in capture.photos]
-    masks = [None if target.mask is None else target.mask.cpu().numpy() for target in trainer.photos]
-    mesh = fuse(views, masks, _MESH_RESOLUTION[job.settings.preset], reporter.progress)
-    if mesh is None:
-        reporter.warning("no surface was found; the result has splats and images only")
+    return psnr
 
-    reporter.stage("export", "Writing the result")
-    trainer.save()
-    write_images(output, scene, views, reporter.progress)
-    reporter.finish_stage()
-    record = RunRecord(
-        command=job.command,
-        device=str(device),
-        held_out=held_out,
-        psnr=psnr,
-        timings_s=dict(reporter.timings_s),
-        warnings=reporter.warnings,
-    )
-    write_result(output, scene, mesh, record)
-    reporter.done(output)
-    return output
+
+def _masks(photos: list[TrainingPhoto]) -> list[np.ndarray | None]:
+    return [None if photo.mask is None else photo.mask.cpu().numpy() for photo in photos]
+
+
+def _require_place_for_result(output: Path, capture: Path) -> None:
+    """Refuse folders in which a result would overwrite what is not a result, or be taken for photos."""
+    require_writable_folder(output)
+    if not output.is_dir():
+        return
+    remedy = "choose another output folder"
+    if output.resolve() == capture.resolve():
+        raise SolverError("the output folder is the capture itself", where=output, remedy=remedy)
+    if any(image.name != _PREVIEW for image in list_images(output)):
+        raise SolverError("the output folder holds photos", where=output, remedy=remedy)
+    if not any((output / name).exists() for name in (_DESCRIPTION, _CHECKPOINT)):
+        foreign = [name for name in (*_FILES, *_FOLDERS) if (output / name).exists()]
+        if foreign:
+            raise SolverError(f"the output folder holds {foreign[0]} of something else", where=output, remedy=remedy)
 
 
 def _remove_previous_result(output: Path) -> None:
-    """Make way for a new run. `result.json` goes first: it vouches for the rest. Poses are kept: they may still fit."""
-    for name in ("result.json", "checkpoint.pt", "transforms.json", "splats.ply", "mesh.glb", "mesh.ply"):
+    """Make way for a new run. The description goes first: it vouches for the rest; poses stay: they may still fit.
+
+    The checkpoint goes last: as long as it is there, the folder is known to be ours.
+    """
+    for name in (_DESCRIPTION, _PREVIEW, *_FILES):
         (output / name).unlink(missing_ok=True)
-    for name in ("sharp", "depth", "coc"):
+    for name in _FOLDERS:
         if (output / name).is_dir():
             shutil.rmtree(output / name)
+    (output / _CHECKPOINT).unlink(missing_ok=True)

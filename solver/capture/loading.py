@@ -39,7 +39,7 @@ def load_capture(
     path = Path(path).absolute()
     reporter = reporter or Reporter()
     reporter.stage("read", "Reading photos")
-    capture = _load(path, masks, Path(poses_folder).absolute(), reporter)
+    capture = _load(path, masks, Path(poses_folder).absolute(), train_on_sharp, reporter)
     if len(capture.photos) < 2:
         raise SolverError("the capture has one photo", where=path, remedy="add photos from other viewpoints")
     if train_on_sharp:
@@ -53,7 +53,7 @@ def load_capture(
     )
 
 
-def _load(path: Path, masks: Path | None, poses_folder: Path, reporter: Reporter) -> Capture:
+def _load(path: Path, masks: Path | None, poses_folder: Path, sharp_images_needed: bool, reporter: Reporter) -> Capture:
     if not path.exists():
         raise SolverError("the capture does not exist", where=path, remedy="check the path")
     if path.is_file() and path.suffix.lower() != ".json":
@@ -62,6 +62,8 @@ def _load(path: Path, masks: Path | None, poses_folder: Path, reporter: Reporter
         from solver.capture.known_poses import load_known_poses
 
         return load_known_poses(path, masks=masks, poses_folder=poses_folder, reporter=reporter)
+    if sharp_images_needed:  # said before poses are looked for, which takes minutes
+        raise SolverError("the capture has no sharp images", where=path, remedy="leave --train-on sharp out")
     from solver.capture.colmap import find_models, load_colmap
 
     if find_models(path):

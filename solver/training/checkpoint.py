@@ -26,14 +26,16 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         SolverError: the file is absent, damaged, or of another version.
     """
     if not path.is_file():
-        raise SolverError("there is no checkpoint", where=path, remedy="run the reconstruction first")
+        raise SolverError("there is no checkpoint", where=path, remedy="reconstruct first")
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, OSError, ValueError, EOFError, KeyError, UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SolverError(
-            f"the checkpoint is damaged ({reason})", where=path, remedy="run again without --resume"
+            f"the checkpoint is damaged ({reason})", where=path, remedy="reconstruct again without --resume"
         ) from None
     if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
-        raise SolverError("the checkpoint is of another version", where=path, remedy="run again without --resume")
+        raise SolverError(
+            "the checkpoint is of another version", where=path, remedy="reconstruct again without --resume"
+        )
     return content
