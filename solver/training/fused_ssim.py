@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sum of an SSIM map and its gradient in one go, for processors.
+"""The weighted sum of an SSIM map and its gradient in one go, for processors.
 
 PyTorch's convolution and its backward cost several times the rasterizer. Here both are separable, and the gradient is
 written out. Notation: G* is smoothing with the window, which is its own transpose; with m = G*a, n = G*b,
@@ -7,7 +7,7 @@ A = G*a^2, B = G*b^2, X = G*ab the map is
 
     S = (2 m n + C1) / (m^2 + n^2 + C1) * (2 (X - m n) + C2) / (A - m^2 + B - n^2 + C2)
 
-and the gradient of its sum to a is  G*(dS/dm) + 2 a G*(dS/dA) + b G*(dS/dX).
+and the gradient of its sum with weights w to a is  G*(w dS/dm) + 2 a G*(w dS/dA) + b G*(w dS/dX).
 """
 
 import numpy as np
@@ -49,14 +49,15 @@ def _smooth(
                     line[column] += weight * source[column + shift]
 
 
-@kernel("float64(float32[:,:,:,::1], float32[:,:,:,::1], float32, float32)", fast=True)
+@kernel("float64(float32[:,:,:,::1], float32[:,::1], float32[:,:,:,::1], float32, float32)", fast=True)
 def _map_and_derivatives(
     moments,  # [5, C, H, W]: m, n, A, B, X
+    weights,  # [H, W]
     derivatives,  # [3, C, H, W], written: dS/dm, dS/dA, dS/dX
     c1,
     c2,
 ):
-    """The sum of the map, and its derivatives to the moments that depend on a."""
+    """The weighted sum of the map, and its derivatives to the moments that depend on a."""
     _, channels, height, width = moments.shape
     two = np.float32(2)
     total = 0.0
@@ -71,31 +72,32 @@ def _map_and_derivatives(
                 below_c = squares - m * m - n * n + c2
                 luminance = (two * m * n + c1) / below_l
                 contrast = (two * (mixed - m * n) + c2) / below_c
-                line_total += luminance * contrast
+                weight = weights[row, x]
+                line_total += weight * luminance * contrast
                 to_luminance = (two * n - two * m * luminance) / below_l
                 to_contrast = (two * m * contrast - two * n) / below_c
-                derivatives[0, channel, row, x] = contrast * to_luminance + luminance * to_contrast
-                derivatives[1, channel, row, x] = -luminance * contrast / below_c
-                derivatives[2, channel, row, x] = two * luminance / below_c
-            total += line_total
+                derivatives[0, channel, row, x] = weight * (contrast * to_luminance + luminance * to_contrast)
+                derivatives[1, channel, row, x] = -weight * luminance * contrast / below_c
+                derivatives[2, channel, row, x] = weight * two * luminance / below_c
+            total += float(line_total)
     return total
 
 
 class _SumOfSsim(torch.autograd.Function):
     @staticmethod
-    def forward(context, a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> []
+    def forward(context, a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
         planes_a, planes_b = (np.ascontiguousarray(t.detach().numpy().transpose(2, 0, 1)) for t in (a, b))
         channels, height, width = planes_a.shape
         products = np.stack([planes_a, planes_b, planes_a**2, planes_b**2, planes_a * planes_b])
         moments, scratch = np.empty_like(products), np.empty_like(products)
-        weights = window()
+        smoothing = window()
         shape = (5 * channels, height, width)
-        _smooth(products.reshape(shape), scratch.reshape(shape), moments.reshape(shape), weights)
+        _smooth(products.reshape(shape), scratch.reshape(shape), moments.reshape(shape), smoothing)
         derivatives = np.empty((3, channels, height, width), np.float32)
-        total = _map_and_derivatives(moments, derivatives, C1, C2)
+        total = _map_and_derivatives(moments, weights.detach().contiguous().numpy(), derivatives, C1, C2)
         smoothed = moments[:3]  # no longer needed: its memory serves the gradient
         shape = (3 * channels, height, width)
-        _smooth(derivatives.reshape(shape), scratch[:3].reshape(shape), smoothed.reshape(shape), weights)
+        _smooth(derivatives.reshape(shape), scratch[:3].reshape(shape), smoothed.reshape(shape), smoothing)
         gradient = smoothed[0] + 2 * planes_a * smoothed[1] + planes_b * smoothed[2]
         context.save_for_backward(torch.from_numpy(np.ascontiguousarray(gradient.transpose(1, 2, 0))))
         return torch.tensor(total, dtype=a.dtype)
@@ -104,9 +106,13 @@ class _SumOfSsim(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(context, output_gradient: Tensor):
         (gradient,) = context.saved_tensors
-        return output_gradient * gradient, None
+        return output_gradient * gradient, None, None
 
 
-def sum_of_ssim(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> []
-    """The sum of the SSIM map of float32 images on the processor; the gradient goes to `a` only."""
-    return _SumOfSsim.apply(a, b)
+def sum_of_ssim(
+    a: Tensor,  # [H, W, C]
+    b: Tensor,  # [H, W, C]
+    weights: Tensor,  # [H, W]
+) -> Tensor:  # []
+    """The weighted sum of the SSIM map of float32 images on the processor; the gradient goes to `a` only."""
+    return _SumOfSsim.apply(a, b, weights)

@@ -16,29 +16,35 @@ def photo_loss(
     rendering: Tensor,  # [H, W, 3], sRGB
     photo: Tensor,  # [H, W, 3], sRGB
     mask: Tensor | None,  # [H, W], 1 where the photo counts
+    weights: Tensor | None,  # [H, W], how much each pixel counts where it does
     ssim_weight: float,
 ) -> Tensor:  # []
-    """(1 - w) L1 + w (1 - SSIM) / 2 over the pixels that count."""
-    if mask is None:
-        mask = torch.ones_like(photo[..., 0])
-    else:  # what does not count is equal in both
+    """The weighted mean over the pixels that count of (1 - w) L1 + w (1 - SSIM) / 2."""
+    if weights is None:
+        weights = torch.ones_like(photo[..., 0])
+    if mask is not None:  # what does not count is equal in both, also in the windows of pixels that do
         photo = torch.lerp(rendering.detach(), photo, mask[..., None])
         rendering = torch.lerp(rendering.detach(), rendering, mask[..., None])
-    values = 3 * mask.sum().clamp(min=1)
-    l1 = (rendering - photo).abs().sum() / values
+        weights = weights * mask
+    total = 3 * weights.sum().clamp(min=1)
+    l1 = (weights[..., None] * (rendering - photo).abs()).sum() / total
     if ssim_weight == 0:
         return l1
-    d_ssim = (photo.numel() - sum_of_ssim(rendering, photo)) / (2 * values)
+    d_ssim = (3 * weights.sum() - sum_of_ssim(rendering, photo, weights)) / (2 * total)
     return (1 - ssim_weight) * l1 + ssim_weight * d_ssim
 
 
-def sum_of_ssim(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> []
-    """The sum of the SSIM map; the gradient to `b` is not needed and may be missing."""
+def sum_of_ssim(
+    a: Tensor,  # [H, W, C]
+    b: Tensor,  # [H, W, C]
+    weights: Tensor,  # [H, W]
+) -> Tensor:  # []
+    """The weighted sum of the SSIM map; the gradient to `b` is not needed and may be missing."""
     if a.device.type == "cpu" and a.dtype == torch.float32:
         from solver.training import fused_ssim
 
-        return fused_ssim.sum_of_ssim(a, b)
-    return ssim_map(a, b).sum()
+        return fused_ssim.sum_of_ssim(a, b, weights)
+    return (weights * ssim_map(a, b)).sum()
 
 
 def ssim_map(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> [C, H, W]

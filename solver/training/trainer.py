@@ -21,9 +21,10 @@ from solver.events import Reporter
 from solver.gaussians.densification import densify, perturb
 from solver.gaussians.initialization import initialize, scene_centre, scene_size
 from solver.gaussians.model import Gaussians
+from solver.optics.circle_of_confusion import circle_of_confusion_px
 from solver.optics.colour import linear_to_srgb, srgb_to_linear
 from solver.optics.sharpness import local_sharpness
-from solver.rasterization import Aperture, Backend
+from solver.rasterization import Aperture, Backend, Rendering
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
 from solver.training.losses import photo_loss
 from solver.training.photos import TrainingPhoto, load_training_photos
@@ -117,8 +118,12 @@ class Trainer:
 
         index = self._next_photo()
         target = self.photos[index]
-        rendering = scene.render(view_of_photo(target.photo, scene.device), self._aperture(index, part))
-        loss = photo_loss(linear_to_srgb(rendering.colour), target.image, target.mask, settings.ssim_weight)
+        aperture = self._aperture(index, part)
+        rendering = scene.render(view_of_photo(target.photo, scene.device), aperture)
+        weights = None
+        if aperture is not None and part >= settings.focus_weighting_from:
+            weights = focus_weights(rendering, aperture, target.photo.camera.fx, settings.focus_weight_coc)
+        loss = photo_loss(linear_to_srgb(rendering.colour), target.image, target.mask, weights, settings.ssim_weight)
         regularization = (
             settings.opacity_regularization * scene.gaussians.opacities.mean()
             + settings.scale_regularization * scene.gaussians.scales.mean() / scene.scene_size
@@ -269,6 +274,22 @@ class Trainer:
 def is_held_out(index: int, settings: ReconstructionSettings) -> bool:
     """Whether the photo at `index` is kept for measuring."""
     return settings.hold_out > 0 and index % settings.hold_out == 0
+
+
+def focus_weights(
+    rendering: Rendering, aperture: Aperture, principal_distance_px: float, half_weight_coc_px: float
+) -> Tensor:  # [H, W]
+    """How much each pixel counts, falling with its circle of confusion; 1 on average.
+
+    Detail reaches a point from the few photos that hold it in focus; without weights the many others outvote them.
+    """
+    with torch.no_grad():
+        depth = rendering.depth / rendering.alpha.clamp(min=1e-3)
+        coc = circle_of_confusion_px(
+            depth.clamp(min=1e-6), aperture.pupil_diameter, aperture.inverse_focus_distance, principal_distance_px
+        )
+        weights = 1 / (1 + (coc / half_weight_coc_px) ** 2)
+        return weights / weights.mean().clamp(min=1e-6)
 
 
 def uses_defocus(settings: ReconstructionSettings) -> bool:

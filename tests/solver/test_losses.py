@@ -43,8 +43,9 @@ def test_gradients(masked):
     # lerp towards a detached copy makes masked-out pixels constants that finite differences would still move
     inside = torch.ones(13, 12, 1, dtype=torch.float64) if mask is None else mask[..., None]
     fixed = a.detach().clone()
+    weights = torch.linspace(0.1, 2, 13 * 12, dtype=torch.float64).reshape(13, 12)
     assert torch.autograd.gradcheck(
-        lambda x: photo_loss(fixed + inside * (x - fixed), b, mask, 0.2), (a,), fast_mode=True
+        lambda x: photo_loss(fixed + inside * (x - fixed), b, mask, weights, 0.2), (a,), fast_mode=True
     )
 
 
@@ -53,28 +54,40 @@ def test_masked_out_pixels_do_not_count():
     mask = torch.zeros(24, 31, dtype=torch.float64)
     mask[8:16, 8:20] = 1
     a.requires_grad_()
-    loss = photo_loss(a, b, mask, 0.2)
+    loss = photo_loss(a, b, mask, None, 0.2)
     loss.backward()
     assert (a.grad[mask == 0] == 0).all()
     assert (a.grad[mask == 1] != 0).any()
     other = a.detach().clone()
     other[mask == 0] = 0.123
-    assert float(photo_loss(other, b, mask, 0.0)) == pytest.approx(float(photo_loss(a.detach(), b, mask, 0.0)))
+    assert float(photo_loss(other, b, mask, None, 0.0)) == pytest.approx(
+        float(photo_loss(a.detach(), b, mask, None, 0.0))
+    )
 
 
 def test_equal_images_have_no_loss():
     a, _ = images()
-    assert float(photo_loss(a, a, None, 0.2)) == pytest.approx(0, abs=1e-12)
-    assert float(photo_loss(a, a, torch.zeros(24, 31, dtype=torch.float64), 0.2)) == 0
+    assert float(photo_loss(a, a, None, None, 0.2)) == pytest.approx(0, abs=1e-12)
+    assert float(photo_loss(a, a, torch.zeros(24, 31, dtype=torch.float64), None, 0.2)) == 0
 
 
 @pytest.mark.parametrize("size", [(24, 31), (5, 40), (1, 1), (40, 8)])
 def test_fused_ssim_agrees_with_the_convolution(size):
     a, b = images(*size)
+    weights = torch.rand(size, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     exact = a.clone().requires_grad_()
-    ssim_map(exact, b).sum().backward()
+    expected = (weights * ssim_map(exact, b)).sum()
+    expected.backward()
     fused = a.float().requires_grad_()
-    total = sum_of_ssim(fused, b.float())
+    total = sum_of_ssim(fused, b.float(), weights.float())
     total.backward()
-    assert float(total) == pytest.approx(float(ssim_map(a, b).sum()), rel=1e-4)
+    assert float(total) == pytest.approx(float(expected), rel=1e-4)
     np.testing.assert_allclose(fused.grad, exact.grad, atol=1e-3 * float(exact.grad.abs().max()))
+
+
+def test_weights_scale_what_pixels_count():
+    a, b = images()
+    weights = torch.zeros(24, 31, dtype=torch.float64)
+    weights[10, 10] = 5.0
+    expected = float((a[10, 10] - b[10, 10]).abs().mean())
+    assert float(photo_loss(a, b, None, weights, 0.0)) == pytest.approx(expected)
