@@ -24,7 +24,7 @@ _LINE_INTERVAL_S = 20.0  # between two lines of progress in a log
 class _Clock:
     """Time left in a stage, from the pace of its last part so that a slow start is forgotten."""
 
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
     window: list[tuple[float, int]] = field(default_factory=list)  # (time, done), the latest last
 
     def seconds_left(self, done: int, total: int) -> float | None:

@@ -6,6 +6,7 @@ backward); this module turns it into world-to-camera with OpenCV axes (x right, 
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -63,7 +64,8 @@ def read_transforms(path: Path, *, images_required: bool = True) -> TransformsFi
 
     Args:
         path: the file, or the folder that holds it.
-        images_required: whether every `file_path` must exist.
+        images_required: whether every `file_path` must exist. Otherwise the cameras are what the file says, and
+            the images are asked only for what it leaves out.
 
     Raises:
         SolverError: the file or one of its values is missing or wrong; the sentence names the frame.
@@ -84,7 +86,8 @@ def read_transforms(path: Path, *, images_required: bool = True) -> TransformsFi
         keys = {**top, **frame}
         place = f"{path}, frame {name}"
         image_path = _find_image(image_path)
-        size = _image_size(image_path, images_required)
+        stated = keys.get("w") is not None and keys.get("h") is not None
+        size = image_size(image_path) if images_required or (not stated and image_path.is_file()) else None
         camera = _camera(keys, size, place)
         pose = world_to_camera_of(frame.get("transform_matrix"), place)
         result.append(CameraFrame(name, camera, pose, keys, image_path, _distortion(keys, place)))
@@ -254,22 +257,24 @@ def _find_image(path: Path) -> Path:
     return next((candidate for candidate in candidates if candidate.exists()), path)
 
 
-def _image_size(path: Path, required: bool) -> tuple[int, int] | None:
-    return image_size(path) if required or path.is_file() else None
-
-
 def _unique_names(paths: list[Path], where: Path) -> list[str]:
-    """Stems of the paths; where two are equal, with the names of their folders before them."""
+    """Stems of the paths; where two are equal, with the names of their folders before them.
+
+    Folders count from that of the file `where`, or from what all paths have in common if one lies elsewhere.
+    """
 
     def stem(path: Path) -> str:
         return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
+    root = where.parent
+    if not all(path.is_relative_to(root) for path in paths):
+        root = Path(os.path.commonpath([path.parent.absolute() for path in paths]))
     stems = Counter(stem(path) for path in paths)
     names = []
     for path in paths:
         name = stem(path)
         if stems[name] > 1:
-            folders = path.relative_to(where.parent).parts[:-1] if path.is_relative_to(where.parent) else ()
+            folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
             name = "_".join([*(part for part in folders if part not in (".", "..")), name])
         names.append(name)
     name, count = Counter(names).most_common(1)[0]

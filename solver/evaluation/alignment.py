@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Similarity:
-    """x -> scale * rotation @ x + translation."""
+    """The map x -> scale * rotation @ x + translation."""
 
     scale: float
     rotation: np.ndarray  # [3, 3]
@@ -27,14 +27,12 @@ class Similarity:
         return result
 
 
-IDENTITY = Similarity(1.0, np.eye(3), np.zeros(3))
-
-
 def align_cameras(source: list[np.ndarray], target: list[np.ndarray]) -> Similarity:
     """The similarity that takes the cameras `source` ([4, 4] world_to_camera each) nearest to `target`.
 
     Rotation from the mean of the cameras' relative rotations, scale and translation from their centres (Umeyama
-    1991), so that few or collinear cameras are no obstacle.
+    1991), so that few or collinear cameras are no obstacle. Cameras in one place leave the scale at 1; cameras that
+    have nothing to do with each other can give one below 0.
     """
     rotations = np.sum([t[:3, :3].T @ s[:3, :3] for s, t in zip(source, target, strict=True)], axis=0)
     u, _, vt = np.linalg.svd(rotations)
@@ -44,5 +42,7 @@ def align_cameras(source: list[np.ndarray], target: list[np.ndarray]) -> Similar
     a_mean, b_mean = a.mean(0), b.mean(0)
     turned = (a - a_mean) @ rotation.T
     spread = (turned**2).sum()
-    scale = float((turned * (b - b_mean)).sum() / spread) if spread > 0 else 1.0
+    if spread <= 1e-12 * (a**2).sum():
+        return Similarity(1.0, rotation, b_mean - rotation @ a_mean)
+    scale = float((turned * (b - b_mean)).sum() / spread)
     return Similarity(scale, rotation, b_mean - scale * rotation @ a_mean)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from solver.capture.images import load_photo
-from solver.capture.transforms import CameraFrame, read_cameras, read_transforms
+from solver.capture.images import image_size, load_photo
+from solver.capture.transforms import CameraFrame, number, read_transforms
 from solver.capture.types import Photo
 from solver.errors import SolverError
-from solver.evaluation.alignment import IDENTITY, Similarity, align_cameras
+from solver.evaluation.alignment import Similarity, align_cameras
 from solver.evaluation.load import load_reconstruction
 from solver.evaluation.metrics import psnr, squared_error, ssim_map
 from solver.evaluation.recoverable import TruePhoto, recoverable_pixels
@@ -25,13 +25,17 @@ from solver.export.images import read_exr
 from solver.optics.colour import linear_to_srgb
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of
 
-_SAME_POSE = 1e-4  # difference of pose matrices, relative to the scene, under which worlds are taken as one
-
 
 def evaluate(
     result: Path, ground_truth: Path, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> dict[str, Any]:
-    """Measure a result; keys as in docs/formats.md, values None where there is nothing to measure.
+    """Measure a result; numbers are None where there is nothing to measure.
+
+    Images are compared in sRGB at the true cameras: `psnr_*` in dB, `ssim_*` up to 1. `*_deblurred` are the photos'
+    own views, `*_novel` the held-out ones, `*_recoverable` only the pixels that the photos hold in focus
+    (`solver.evaluation.recoverable`), whose part of all is `recoverable_share`. `depth_error_median` and
+    `focus_distance_error_median` are in the capture's scene unit; `pupil_diameter_error` is relative and signed.
+    `alignment_scale` is how much larger the result's world is than the capture's.
 
     Args:
         result: a result folder.
@@ -53,8 +57,6 @@ def evaluate(
             tally.add(scene, alignment, photo, depth, recoverable_pixels(photo, depth, photos))
             done += 1
             progress(done, total)
-    if deblurred.count_all == 0:
-        raise SolverError("no image to compare with", where=ground_truth, remedy="render the capture again")
     return {
         **{f"psnr_deblurred{key}": value for key, value in deblurred.psnr().items()},
         **{f"psnr_novel{key}": value for key, value in held_out.psnr().items()},
@@ -62,7 +64,7 @@ def evaluate(
         **{f"ssim_novel{key}": value for key, value in held_out.ssim().items()},
         **{f"depth_error_median{key}": value for key, value in deblurred.depth_error().items()},
         "recoverable_share": deblurred.recoverable_share(),
-        **_lens_errors(scene, truth, alignment, ground_truth),
+        **_lens_errors(scene, truth, alignment),
         "photos": len(photos),
         "novel_views": len(novel),
         "alignment_scale": alignment.scale,
@@ -73,7 +75,6 @@ class _Tally:
     """Sums over the pixels of several images: over all, and over the recoverable ones."""
 
     def __init__(self) -> None:
-        self.count_all = 0
         self._pixels: dict[str, int] = {"": 0, "_recoverable": 0}
         self._squared = dict.fromkeys(self._pixels, 0.0)
         self._ssim = dict.fromkeys(self._pixels, 0.0)
@@ -83,13 +84,16 @@ class _Tally:
         self, scene: Reconstruction, alignment: Similarity, photo: Photo, depth: np.ndarray, recoverable: np.ndarray
     ) -> None:
         camera = photo.camera
+        if image_size(photo.image_path) != (camera.width, camera.height):
+            raise SolverError(
+                "the image is not of its camera's size", where=photo.image_path, remedy="render the capture again"
+            )
         truth = linear_to_srgb(load_photo(photo, camera.width, camera.height))
         with torch.no_grad():
             rendering = scene.render(view_of(camera, alignment.camera(photo.world_to_camera), scene.device))
             image = linear_to_srgb(rendering.colour.clamp(0, 1)).cpu().numpy()
             rendered_depth = expected_depth(rendering).cpu().numpy() / alignment.scale
         squared, similarity = squared_error(image, truth), ssim_map(image, truth)
-        self.count_all += 1
         for key, chosen in (("", np.ones_like(recoverable)), ("_recoverable", recoverable)):
             self._pixels[key] += int(chosen.sum())
             self._squared[key] += float(squared[chosen].sum())
@@ -114,14 +118,19 @@ def _read_truth(capture: Path) -> dict[str, TruePhoto]:
     folder = capture / "ground_truth"
     if not folder.is_dir():
         raise SolverError("the capture has no ground truth", where=capture, remedy="name the generated capture")
-    return {
-        frame.name: TruePhoto(
-            photo=_photo(frame),
-            depth=_map(folder / "depth" / f"{frame.name}.exr", "Z", frame),
-            coc=_map(folder / "coc" / f"{frame.name}.exr", "V", frame),
-        )
-        for frame in read_cameras(folder / "transforms.json")
-    }
+    file = read_transforms(folder / "transforms.json", images_required=False)
+    return {frame.name: _true_photo(folder, frame, file.unit_mm) for frame in file.frames}
+
+
+def _true_photo(folder: Path, frame: CameraFrame, unit_mm: float | None) -> TruePhoto:
+    photo = _photo(frame)
+    diameter_mm = photo.nominal_pupil_diameter_mm
+    return TruePhoto(
+        photo=photo,
+        depth=_map(folder / "depth" / f"{frame.name}.exr", "Z", frame),
+        coc=_map(folder / "coc" / f"{frame.name}.exr", "V", frame),
+        pupil_diameter=diameter_mm / unit_mm if diameter_mm and unit_mm else None,
+    )
 
 
 def _training_images(capture: Path, photos: list[TruePhoto]) -> Iterable[tuple[Photo, np.ndarray]]:
@@ -143,12 +152,15 @@ def _read_novel(folder: Path) -> list[tuple[Photo, np.ndarray]]:
 
 
 def _photo(frame: CameraFrame) -> Photo:
+    keys, place = frame.frame, f"frame {frame.name} of the ground truth"
     return Photo(
         name=frame.name,
         image_path=frame.image_path,
         camera=frame.camera,
         world_to_camera=frame.world_to_camera,
-        focus_distance=frame.frame.get("focus_distance"),
+        f_number=number(keys, "f_number", place, positive=True),
+        focal_length_mm=number(keys, "focal_length_mm", place, positive=True),
+        focus_distance=number(keys, "focus_distance", place, positive=True),
     )
 
 
@@ -163,46 +175,39 @@ def _alignment(scene: Reconstruction, truth: dict[str, TruePhoto]) -> Similarity
     """From the true world to the result's."""
     common = [photo for photo in scene.capture.photos if photo.name in truth]
     if len(common) < 2:
-        raise SolverError(
-            "result and ground truth have no photos in common",
-            where=scene.capture.root,
-            remedy="name the capture that the result was made from",
-        )
-    true = [truth[photo.name].photo.world_to_camera for photo in common]
-    found = [photo.world_to_camera for photo in common]
-    difference = max(float(np.abs(a - b).max()) for a, b in zip(true, found, strict=True))
-    if difference < _SAME_POSE * scene.scene_size:
-        return IDENTITY
-    return align_cameras(true, found)
+        raise _other_capture("have no photos in common", scene)
+    alignment = align_cameras(
+        [truth[photo.name].photo.world_to_camera for photo in common], [photo.world_to_camera for photo in common]
+    )
+    if alignment.scale <= 0:
+        raise _other_capture("have cameras that do not fit together", scene)
+    return alignment
 
 
-def _lens_errors(
-    scene: Reconstruction, truth: dict[str, TruePhoto], alignment: Similarity, capture: Path
-) -> dict[str, float | None]:
+def _other_capture(what: str, scene: Reconstruction) -> SolverError:
+    return SolverError(
+        f"result and ground truth {what}",
+        where=scene.capture.root,
+        remedy="name the capture that the result was made from",
+    )
+
+
+def _lens_errors(scene: Reconstruction, truth: dict[str, TruePhoto], alignment: Similarity) -> dict[str, float | None]:
     """Errors of focus distance (scene unit of the capture) and pupil diameter (relative)."""
     focus_errors, pupil_errors = [], []
-    true_pupil = _true_pupil(capture)
     for index, photo in enumerate(scene.capture.photos):
-        true = truth.get(photo.name)
+        if photo.name not in truth:
+            continue
+        true = truth[photo.name]
         inverse = scene.lens.inverse_focus_distance(index)
-        if true is not None and true.photo.focus_distance and inverse > 0:
+        if true.photo.focus_distance and inverse > 0:
             focus_errors.append(abs(1 / inverse / alignment.scale - true.photo.focus_distance))
-        if true_pupil:
-            pupil_errors.append(scene.lens.pupil_diameter(index) / alignment.scale / true_pupil - 1)
+        if true.pupil_diameter:
+            pupil_errors.append(scene.lens.pupil_diameter(index) / alignment.scale / true.pupil_diameter - 1)
     return {
         "focus_distance_error_median": _median(np.array(focus_errors)),
         "pupil_diameter_error": _median(np.array(pupil_errors)),
     }
-
-
-def _true_pupil(capture: Path) -> float | None:
-    """Entrance pupil diameter in the scene unit, where the ground truth states lens and unit."""
-    cameras = read_transforms(capture / "ground_truth" / "transforms.json", images_required=False)
-    keys = cameras.frames[0].frame
-    focal, f_number = keys.get("focal_length_mm"), keys.get("f_number")
-    if not (focal and f_number and cameras.unit_mm):
-        return None
-    return focal / f_number / cameras.unit_mm
 
 
 def _median(values: np.ndarray) -> float | None:

@@ -3,10 +3,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from solver.capture.transforms import read_transforms
+from solver.capture.transforms import TransformsFile, read_transforms
 from solver.capture.types import Capture, Photo
 from solver.config import ReconstructionSettings
 from solver.defocus.lens import Lens
@@ -30,39 +31,78 @@ def load_reconstruction(folder: Path) -> Reconstruction:
     cameras = read_transforms(folder / "transforms.json", images_required=False)
     backend, device = choose_backend("auto")
     content = load_checkpoint(folder / "checkpoint.pt", device)
-    by_name = {frame.name: frame for frame in cameras.frames}
     try:
-        photos = tuple(
-            Photo(
-                name=entry["name"],
-                image_path=Path(entry["image"]),
-                camera=by_name[entry["name"]].camera,
-                world_to_camera=by_name[entry["name"]].world_to_camera,
-                f_number=entry["f_number"],
-            )
-            for entry in result["photos"]
-        )
-        apertures = result["apertures"]
-        lens = Lens(
-            log_pupil_diameters=list(content["log_pupil_diameters"]),
-            inverse_focus_distances=list(content["inverse_focus_distances"]),
-            pupil_of_photo=list(content["pupil_of_photo"]),
-            f_numbers=[aperture["f_number"] for aperture in apertures],
-            nominal_pupil_diameters_mm=[aperture["nominal_pupil_diameter_mm"] for aperture in apertures],
-            initial_pupil_diameters=[aperture["pupil_diameter_initial"] for aperture in apertures],
-        )
-        return Reconstruction(
+        scene = Reconstruction(
             gaussians=Gaussians(**content["gaussians"]),
             background=content["background"],
-            lens=lens,
-            capture=Capture(root=Path(result["capture"]), photos=photos, unit_mm=result["unit_mm"]),
+            lens=_lens(content, result["apertures"]),
+            capture=Capture(Path(result["capture"]), _photos(result["photos"], cameras), unit_mm=result["unit_mm"]),
             settings=ReconstructionSettings(**json.loads(content["settings"])),
             backend=backend,
-            scene_centre=np.array(content["scene_centre"]),
+            scene_centre=np.array(content["scene_centre"], dtype=np.float64),
             scene_size=content["scene_size"],
             active_sh_degree=content["active_sh_degree"],
         )
-    except (KeyError, TypeError) as error:
+        _check(scene)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SolverError(
-            f"the result is incomplete or of another version ({error})", where=folder, remedy="reconstruct again"
+            f"the result is incomplete or of another version ({type(error).__name__}: {error})",
+            where=folder,
+            remedy="reconstruct again",
         ) from None
+    return scene
+
+
+def _photos(entries: list[dict[str, Any]], cameras: TransformsFile) -> tuple[Photo, ...]:
+    """The photos of result.json with the cameras of transforms.json; what is sharp of them tells which is which."""
+    frames = {frame.frame["sharp_path"]: frame for frame in cameras.frames}
+    return tuple(
+        Photo(
+            name=entry["name"],
+            image_path=Path(entry["image"]),
+            camera=frames[entry["sharp"]].camera,
+            world_to_camera=frames[entry["sharp"]].world_to_camera,
+            f_number=entry["f_number"],
+        )
+        for entry in entries
+    )
+
+
+def _lens(content: dict[str, Any], apertures: list[dict[str, Any]]) -> Lens:
+    return Lens(
+        log_pupil_diameters=list(content["log_pupil_diameters"]),
+        inverse_focus_distances=list(content["inverse_focus_distances"]),
+        pupil_of_photo=list(content["pupil_of_photo"]),
+        f_numbers=[aperture["f_number"] for aperture in apertures],
+        nominal_pupil_diameters_mm=[aperture["nominal_pupil_diameter_mm"] for aperture in apertures],
+        initial_pupil_diameters=[aperture["pupil_diameter_initial"] for aperture in apertures],
+    )
+
+
+def _check(scene: Reconstruction) -> None:
+    """Raise ValueError where the parts, which come from several files, do not fit together."""
+    g, lens, photos = scene.gaussians, scene.lens, len(scene.capture.photos)
+    count, coefficients = len(g), 1 + g.sh_rest.shape[1]
+    shapes = {
+        "means": (count, 3),
+        "log_scales": (count, 3),
+        "quaternions": (count, 4),
+        "opacity_logits": (count,),
+        "sh_constant": (count, 1, 3),
+        "sh_rest": (count, coefficients - 1, 3),
+    }
+    for name, tensor in g.tensors().items():
+        if tuple(tensor.shape) != shapes[name]:
+            raise ValueError(f"{name} has the shape {tuple(tensor.shape)}")
+    if not 0 <= scene.active_sh_degree <= 3 or (scene.active_sh_degree + 1) ** 2 > coefficients:
+        raise ValueError(f"{coefficients} colour coefficients are too few")
+    if scene.background.shape != (3,) or scene.scene_centre.shape != (3,):
+        raise ValueError("background or centre is no triple")
+    if len(lens.inverse_focus_distances) != photos or len(lens.pupil_of_photo) != photos:
+        raise ValueError("the checkpoint belongs to other photos")
+    if not set(lens.pupil_of_photo) <= set(range(len(lens.log_pupil_diameters))):
+        raise ValueError("a photo has a lens that is not there")
+    if len(lens.f_numbers) != len(lens.log_pupil_diameters):
+        raise ValueError("the checkpoint belongs to other apertures")
+    if not scene.is_finite:
+        raise ValueError("some numbers are not finite")

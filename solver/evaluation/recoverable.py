@@ -23,6 +23,7 @@ class TruePhoto:
     photo: Photo  # with the true pose
     depth: np.ndarray  # [H, W], scene unit, 0 where nothing is
     coc: np.ndarray  # [H, W], px
+    pupil_diameter: float | None = None  # scene unit, where the capture states lens and unit
 
 
 def recoverable_pixels(view: Photo, depth: np.ndarray, photos: list[TruePhoto]) -> np.ndarray:  # [H, W] -> [H, W]

@@ -2,11 +2,12 @@
 """Sharp colour and depth of a reconstruction at any cameras."""
 
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import torch
 
-from solver.capture.transforms import read_cameras
+from solver.capture.images import IMAGE_SUFFIXES
+from solver.capture.transforms import CameraFrame, read_cameras
 from solver.errors import SolverError
 from solver.evaluation.load import load_reconstruction
 from solver.export.images import write_exr, write_png
@@ -19,8 +20,14 @@ def render(
 ) -> int:
     """Render every camera of a transforms.json and return their number.
 
-    Files are named after each frame's `file_path`, its folders included: colour as PNG (sRGB), depth as EXR (channel
-    Z, scene unit, 0 where there is no surface).
+    Files are named after each frame's `file_path`, its folders included unless it is absolute: colour as PNG (sRGB),
+    depth as EXR (channel Z, scene unit, 0 where there is no surface). They have the size that the file states.
+
+    Args:
+        result: a result folder.
+        cameras: the transforms.json, in the result's world; its images need not exist.
+        output: folder for the files; created where needed.
+        progress: called with (cameras done, cameras).
 
     Raises:
         SolverError: the result or the camera file is wrong, or a `file_path` leads out of `output`.
@@ -28,22 +35,23 @@ def render(
     scene = load_reconstruction(result)
     frames = read_cameras(cameras)
     require_writable_folder(output)
-    targets = [output / _relative(frame.frame["file_path"], cameras) for frame in frames]
+    targets = [output / _relative(frame, cameras) for frame in frames]
     with torch.no_grad():
         for done, (frame, target) in enumerate(zip(frames, targets, strict=True)):
             rendering = scene.render(view_of(frame.camera, frame.world_to_camera, scene.device))
-            write_png(target.with_suffix(".png"), rendering.colour.cpu().numpy())
-            write_exr(target.with_suffix(".exr"), "Z", expected_depth(rendering).cpu().numpy())
+            write_png(target.with_name(f"{target.name}.png"), rendering.colour.cpu().numpy())
+            write_exr(target.with_name(f"{target.name}.exr"), "Z", expected_depth(rendering).cpu().numpy())
             progress(done + 1, len(frames))
     return len(frames)
 
 
-def _relative(file_path: str, cameras: Path) -> PurePosixPath:
-    path = PurePosixPath(file_path.replace("\\", "/"))
-    if path.is_absolute():  # as in a result's own transforms.json
-        path = PurePosixPath(path.name)
+def _relative(frame: CameraFrame, cameras: Path) -> PurePosixPath:
+    """Where a frame's files go, below the output folder and without their suffix."""
+    path = PurePosixPath(frame.frame["file_path"].replace("\\", "/"))
+    if path.is_absolute() or PureWindowsPath(path).drive:  # as in a result's own transforms.json
+        return PurePosixPath(frame.name)
     if ".." in path.parts:
         raise SolverError(
-            f"the file_path '{file_path}' leads out of the output folder", where=cameras, remedy="remove the '..'"
+            f"the file_path '{path}' leads out of the output folder", where=cameras, remedy="remove the '..'"
         )
-    return path
+    return path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path

@@ -11,12 +11,16 @@ from solver.gaussians.model import SH_C0, Gaussians
 from solver.optics.colour import srgb_to_linear
 
 INITIAL_OPACITY = 0.5
+_RANDOM_COLOUR = 0.2  # linear light
+_LEAST_SHARE_OF_VIEWS = 1 / 3  # that must see a random point
+_MOST_DRAWS = 50  # of random points, each twice as many as are wanted
 
 
 def scene_centre(photos: tuple[Photo, ...]) -> np.ndarray:
     """The point nearest to all optical axes in the least-squares sense, [3], world.
 
-    Falls back to a point ahead of the mean camera where the axes are parallel.
+    Falls back to a point ahead of the mean camera, twice as far as the cameras are spread, where the axes are
+    parallel.
     """
     centres = np.stack([photo.centre for photo in photos])
     axes = np.stack([photo.world_to_camera[2, :3] for photo in photos])
@@ -24,7 +28,7 @@ def scene_centre(photos: tuple[Photo, ...]) -> np.ndarray:
     system = projectors.sum(0)
     if np.linalg.cond(system) > 1e6:
         spread = np.linalg.norm(centres - centres.mean(0), axis=1).max()
-        return centres.mean(0) + axes.mean(0) * max(spread, 1.0) * 2
+        return centres.mean(0) + 2 * (spread or 1.0) * axes.mean(0)
     return np.linalg.solve(system, np.einsum("nij,nj->i", projectors, centres))
 
 
@@ -39,7 +43,15 @@ def scene_size(capture: Capture) -> float:
 
 
 def initialize(capture: Capture, count: int, sh_degree: int, generator: np.random.Generator) -> Gaussians:
-    """Round grey-to-coloured Gaussians at the sparse points and at random places, each as wide as its gaps.
+    """Round Gaussians at the sparse points, in their colours, and dark grey ones at random places.
+
+    Each is as wide as the mean gap to its three nearest neighbours.
+
+    Args:
+        capture: cameras and sparse points.
+        count: how many Gaussians to start with, unless there are more sparse points or less common space.
+        sh_degree: of the colour coefficients, which are all zero but the constant one.
+        generator: of the random places and turns.
 
     Raises:
         SolverError: the cameras look at no common space.
@@ -49,13 +61,14 @@ def initialize(capture: Capture, count: int, sh_degree: int, generator: np.rando
     if missing > 0:
         random = _random_positions(capture, positions, missing, generator)
         positions = np.concatenate([positions, random])
-        colours = np.concatenate([colours, np.full((len(random), 3), 0.2)])
+        colours = np.concatenate([colours, np.full((len(random), 3), _RANDOM_COLOUR)])
     if len(positions) < 4:
         raise SolverError(
             "the cameras look at no common space", where=capture.root, remedy="check the poses of the photos"
         )
     gaps = KDTree(positions).query(positions, k=4)[0][:, 1:]
-    widths = np.clip(np.sqrt((gaps**2).mean(1)), 1e-4 * scene_size(capture), 0.1 * scene_size(capture))
+    size = scene_size(capture)
+    widths = np.clip(np.sqrt((gaps**2).mean(1)), 1e-4 * size, 0.1 * size)
 
     n, coefficients = len(positions), (sh_degree + 1) ** 2
     return Gaussians(
@@ -69,6 +82,7 @@ def initialize(capture: Capture, count: int, sh_degree: int, generator: np.rando
 
 
 def _sparse(capture: Capture) -> tuple[np.ndarray, np.ndarray]:
+    """Positions, [P, 3], world, and colours, [P, 3], linear light, of the sparse points."""
     if capture.points is None or len(capture.points.positions) == 0:
         return np.zeros((0, 3)), np.zeros((0, 3))
     return capture.points.positions, srgb_to_linear(capture.points.colours / 255.0)
@@ -86,9 +100,9 @@ def _random_positions(
         centre, size = scene_centre(capture.photos), scene_size(capture)
         low, high = centre - size, centre + size
     kept: list[np.ndarray] = []
-    for _ in range(50):
+    for _ in range(_MOST_DRAWS):
         candidates = generator.uniform(low, high, size=(2 * count, 3))
-        kept.append(candidates[_share_of_views(capture.photos, candidates) >= 1 / 3])
+        kept.append(candidates[_share_of_views(capture.photos, candidates) >= _LEAST_SHARE_OF_VIEWS])
         if sum(map(len, kept)) >= count:
             break
     return np.concatenate(kept)[:count]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The training state on disk. It holds tensors, numbers and text only, so that it can be read without pickle."""
 
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -11,6 +12,11 @@ from solver.errors import SolverError
 from solver.files import written_aside
 
 FORMAT_VERSION = 1
+# What torch raises on broken files: it reads them with code that trusts them.
+_DAMAGES = (
+    *(RuntimeError, OSError, ValueError, EOFError, LookupError),
+    *(UnpicklingError, AssertionError, TypeError, AttributeError),
+)
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
@@ -28,8 +34,10 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     if not path.is_file():
         raise SolverError("there is no checkpoint", where=path, remedy="reconstruct first")
     try:
+        if not zipfile.is_zipfile(path):  # torch would take it for its oldest format, and warn
+            raise ValueError("it is cut off, or something else")
         content = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, OSError, ValueError, EOFError, KeyError, UnpicklingError) as error:
+    except _DAMAGES as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SolverError(
             f"the checkpoint is damaged ({reason})", where=path, remedy="reconstruct again without --resume"
