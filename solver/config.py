@@ -29,14 +29,14 @@ class ReconstructionSettings:
 
     sh_degree: int = 3  # highest degree of the view-dependent colour, 0 to 3
     sh_degree_interval: float = 0.1  # part of the run after which one more degree is switched on
-    initial_gaussians: int = 6000  # sparse points are topped up with random ones to this number
+    initial_gaussians: int = 15_000  # sparse points are topped up with random ones to this number
     ssim_weight: float = 0.2  # share of D-SSIM in the photo loss, the rest is L1
     defocus_warm_up: float = 0.05  # part of the run that renders as a pinhole, while geometry is still a cloud
     focus_weighting_from: float = 0.3  # part of the run after which pixels in focus count more
     focus_weight_coc: float = 3.0  # circle of confusion that halves a pixel's weight then, px
     antialiased: bool = True  # keep the energy of splats smaller than a pixel
 
-    means_rate: float = 3e-4  # learning rate of positions, in scene sizes
+    means_rate: float = 2e-3  # learning rate of positions, in scene sizes
     means_rate_final: float = 0.02  # what is left of it at the end, by exponential decay
     scales_rate: float = 1e-2  # of log scales
     quaternions_rate: float = 2e-3  # of rotations
@@ -48,7 +48,7 @@ class ReconstructionSettings:
 
     densify_interval: int = 100  # steps between relocations and growth
     densify_until: float = 0.8  # part of the run after which the set of Gaussians is fixed
-    growth: float = 0.15  # new Gaussians at each densification, as a share of the present number
+    growth: float = 0.3  # new Gaussians at each densification, as a share of the present number
     dead_opacity: float = 0.005  # below this a Gaussian is moved to where it is of use
     noise: float = 5e5  # of the random walk, times the learning rate of positions (3DGS-MCMC, eq. 8)
     opacity_regularization: float = 0.01  # weight of the mean opacity, lets useless Gaussians die
@@ -59,9 +59,9 @@ class ReconstructionSettings:
 
 
 _PRESETS: dict[Preset, dict[str, Any]] = {
-    "draft": {"iterations": 1000, "max_size": 400, "max_gaussians": 20_000, "sh_degree": 2},
+    "draft": {"iterations": 1000, "max_size": 400, "max_gaussians": 30_000, "initial_gaussians": 10_000},
     "standard": {},
-    "high": {"iterations": 10_000, "max_size": 1600, "max_gaussians": 300_000},
+    "high": {"iterations": 10_000, "max_size": 1600, "max_gaussians": 300_000, "initial_gaussians": 50_000},
 }
 
 _SHARE = (0.0, 1.0)

@@ -77,6 +77,9 @@ def extract_features(
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.sift.max_num_features = max_features
+    # Numbered here and in order: extraction would number photos as its threads happen to finish.
+    pycolmap.Database.open(database).close()
+    pycolmap.import_images(database, folder / "images", camera_mode, image_names=names, options=reader)
     for start, batch in _batches(names, _PHOTOS_AT_ONCE):
         extract = partial(
             pycolmap.extract_features,
@@ -95,12 +98,19 @@ def extract_features(
                 reader.existing_camera_id = content.read_all_cameras()[0].camera_id
 
 
-def match(database: Path, pairs: Sequence[tuple[str, str]], progress: Progress) -> None:
-    """Match the features of pairs of copies, given by name, in `database`, and verify the matches."""
+def match(database: Path, pairs: Sequence[tuple[str, str]], progress: Progress, *, one_thread: bool = False) -> None:
+    """Match the features of pairs of copies, given by name, in `database`, and verify the matches.
+
+    With `one_thread` the matches are the same each time; with more they can differ by a few.
+    """
     from solver.capture.colmap_library import pycolmap
 
     options = pycolmap.FeatureMatchingOptions()
     options.use_gpu = False
+    verification = pycolmap.TwoViewGeometryOptions()
+    verification.ransac.random_seed = 0
+    if one_thread:
+        options.num_threads = verification.ransac.num_threads = 1
     listed = pycolmap.ImportedPairingOptions()
     listed.match_list_path = database.with_name("pairs.txt")
     for start, batch in _batches(pairs, max(_PAIRS_AT_ONCE, len(pairs) // 50)):
@@ -110,6 +120,7 @@ def match(database: Path, pairs: Sequence[tuple[str, str]], progress: Progress) 
                 database,
                 matching_options=options,
                 pairing_options=listed,
+                verification_options=verification,
                 device=pycolmap.Device.cpu,
                 cancellation_token=token,
             )

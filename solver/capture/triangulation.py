@@ -61,10 +61,12 @@ def triangulate(capture: Capture, reporter: Reporter | None = None) -> SparsePoi
             database,
             all_pairs(list(photos)) if len(photos) <= ALL_PAIRS_UP_TO else _neighbours(photos),
             lambda done, total: reporter.progress(total + done, 2 * total),
+            one_thread=True,
         )
         options = pycolmap.IncrementalPipelineOptions()
         options.min_num_matches = 8
         options.random_seed = 0
+        options.num_threads = 1
         # Two photos suffice: with the poses known, a wrong match rarely meets the epipolar line too.
         options.triangulation.ignore_two_view_tracks = False
         (work / "model").mkdir()

@@ -20,9 +20,18 @@ _DAMAGES = (
 
 
 def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors, numbers, text, and lists and dictionaries of them, atomically."""
-    with written_aside(path) as temporary:
-        torch.save({"format_version": FORMAT_VERSION, **content}, temporary)
+    """Write tensors, numbers, text, and lists and dictionaries of them, atomically.
+
+    Raises:
+        SolverError: it cannot be written, as on a full disk.
+    """
+    try:
+        with written_aside(path) as temporary:
+            torch.save({"format_version": FORMAT_VERSION, **content}, temporary)
+    except RuntimeError:  # torch's word for a write that failed; its text is about torch's insides
+        raise SolverError(
+            "the checkpoint cannot be written", where=path, remedy="check the space on the disk, then use --resume"
+        ) from None
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -238,6 +238,7 @@ class Trainer:
             {
                 **scene_state(self.scene),
                 "step": self.step,
+                "focus_unit": self.focus_unit,
                 "queue": list(self._queue),
                 "generator": self.generator.get_state(),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -268,6 +269,7 @@ class Trainer:
         for optimizer, state in zip(self.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         self.step, self._queue = content["step"], list(content["queue"])
+        self.focus_unit = content["focus_unit"]
         self.generator.set_state(content["generator"].cpu())
 
 
