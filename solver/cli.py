@@ -163,7 +163,7 @@ def _run(command: Any, arguments: list[str], watcher: Reporter) -> int:
         reason = (error.strerror or str(error)).lower()
         watcher.error(
             SolverError(
-                f"the system refuses to read or write it ({reason})",
+                f"reading or writing failed ({reason})",
                 where=error.filename,
                 remedy="check its permissions and the space on the disk",
             )

@@ -19,13 +19,20 @@ def write_png(path: Path, linear: np.ndarray) -> None:
 
 
 def write_exr(path: Path, channel: str, values: np.ndarray) -> None:
-    """Write one float32 channel, [H, W]."""
+    """Write one float32 channel, [H, W].
+
+    Raises:
+        SolverError: it cannot be written, as on a full disk.
+    """
     import OpenEXR
 
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     channels = {channel: np.ascontiguousarray(values, dtype=np.float32)}
-    with written_aside(path) as temporary:
-        OpenEXR.File(header, channels).write(str(temporary))
+    try:
+        with written_aside(path) as temporary:
+            OpenEXR.File(header, channels).write(str(temporary))
+    except RuntimeError:  # OpenEXR's word for a write that failed
+        raise SolverError("the image cannot be written", where=path, remedy="check the space on the disk") from None
 
 
 def read_exr(path: Path, channel: str) -> np.ndarray:
