@@ -5,16 +5,14 @@ Runs with the bpy wheel.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import bpy
 
-from blender_addon.import_result import PHOTO_KEY, RESOLUTION_KEY, import_result, show
+from blender_addon.import_result import PHOTO_KEY, RESOLUTION_KEY, import_result
 
-SAMPLES = 32
-TRANSPARENT_BOUNCES = 256  # splats lie behind each other
+SAMPLES = 64
 
 
 def main() -> int:
@@ -28,8 +26,6 @@ def main() -> int:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     collection = import_result(bpy.context, arguments.result)
-    show(scene, collection, "splats", True)
-    show(scene, collection, "mesh", False)
     camera = min(
         (item for item in collection.all_objects if item.type == "CAMERA"), key=lambda item: str(item[PHOTO_KEY])
     )
@@ -39,7 +35,7 @@ def main() -> int:
     scene.render.resolution_x, scene.render.resolution_y = width, height
     scene.render.resolution_percentage = round(100 * arguments.scale)
     scene.view_settings.view_transform = "Standard"
-    scene.world = _world(arguments.result)
+    scene.world = _even_light()
     _set_up_cycles(scene)
     scene.render.image_settings.file_format = "PNG"
     scene.render.filepath = str(arguments.output / "demo.png")
@@ -48,12 +44,19 @@ def main() -> int:
     return 0
 
 
-def _world(result: Path) -> bpy.types.World:
-    """Even light in the colour that the reconstruction found behind everything."""
-    colour = json.loads((result / "result.json").read_text(encoding="utf-8"))["background_colour"]
-    world = bpy.data.worlds.new("Macro background")
+def _even_light() -> bpy.types.World:
+    """White from everywhere, since the mesh's colours already hold the light of the photos; the camera sees grey."""
+    world = bpy.data.worlds.new("Even light")
     world.use_nodes = True
-    world.node_tree.nodes["Background"].inputs["Color"].default_value = (*colour, 1)
+    nodes, links = world.node_tree.nodes, world.node_tree.links
+    light, backdrop = nodes["Background"], nodes.new("ShaderNodeBackground")
+    light.inputs["Color"].default_value = (1, 1, 1, 1)
+    backdrop.inputs["Color"].default_value = (0.05, 0.05, 0.05, 1)
+    mix, path = nodes.new("ShaderNodeMixShader"), nodes.new("ShaderNodeLightPath")
+    links.new(path.outputs["Is Camera Ray"], mix.inputs[0])
+    links.new(light.outputs[0], mix.inputs[1])
+    links.new(backdrop.outputs[0], mix.inputs[2])
+    links.new(mix.outputs[0], nodes["World Output"].inputs["Surface"])
     return world
 
 
@@ -63,7 +66,6 @@ def _set_up_cycles(scene: bpy.types.Scene) -> None:
     scene.render.engine = "CYCLES"
     scene.cycles.samples = SAMPLES
     scene.cycles.use_denoising = bool(_cycles.with_openimagedenoise)
-    scene.cycles.transparent_max_bounces = TRANSPARENT_BOUNCES
 
 
 if __name__ == "__main__":
