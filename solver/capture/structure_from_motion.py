@@ -72,8 +72,7 @@ def load_plain_photos(
 
     Args:
         path: the folder.
-        masks: folder with a mask for each photo, or None for those in masks/, as far as they are there. Where
-        there
+        masks: folder with a mask for each photo, or None for those in masks/, as far as they are there. Where there
             are masks, features of the subject alone count, which is what a turntable needs.
         poses_folder: where poses and undistorted photos are kept.
         reporter: gets the stage `poses`, its progress, and warnings.
