@@ -103,6 +103,7 @@ def test_a_count_that_begins_anew_has_its_own_pace(clock):
         watcher.progress(done, 50)
     told = [line["seconds_left"] for line in lines(stream) if line["event"] == "progress"]
     assert told[50] is None
+    assert told[51] == pytest.approx(4 * 48)
     assert told[-1] == pytest.approx(4 * 40)
 
 

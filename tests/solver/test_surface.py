@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from scipy.ndimage import uniform_filter
 
 from solver.capture.types import Camera, Photo
 from solver.surface.depth_views import SharpView
@@ -144,21 +145,18 @@ def test_small_pieces_are_dropped():
 
 
 def test_depth_that_floats_between_two_surfaces_is_not_believed():
-    """A ball before a wall, with the mean depth of both in the pixels between, as blending gives it."""
+    """A ball before a wall; blending gives the pixels of its border the mean depth of both."""
     photos = [camera_at([x, y, 60.0], name=f"{x}{y}") for x in (-20, 0, 20) for y in (-15, 15)]
     views = []
     for photo in photos:
         eye, directions = rays(photo)
-        wall = (-10 - eye[2]) / directions[..., 2]
-        ball = sphere_depth(photo, (0, 0, 6), 6)
-        inside = ball > 0
-        border = ~inside & (np.roll(inside, 1, 1) | np.roll(inside, -1, 1) | np.roll(inside, 1, 0))
-        depth = np.where(inside, ball, wall)
-        views.append(view_of_depth(photo, np.where(border, depth.mean(), depth)))
+        wall, ball = (-10 - eye[2]) / directions[..., 2], sphere_depth(photo, (0, 0, 14), 6)
+        views.append(view_of_depth(photo, uniform_filter(np.where(ball > 0, ball, wall), 3)))
     mesh = fuse(views, [None] * len(views), 64)
-    from_ball = np.abs(np.linalg.norm(mesh.vertices - [0, 0, 6], axis=1) - 6)
+    from_ball = np.abs(np.linalg.norm(mesh.vertices - [0, 0, 14], axis=1) - 6)
     from_wall = np.abs(mesh.vertices[:, 2] + 10)
-    assert np.quantile(np.minimum(from_ball, from_wall), 0.99) < 1.0
+    assert np.minimum(from_ball, from_wall).max() < 0.4
+    assert (from_ball < 0.4).sum() > 500
 
 
 def test_nothing_seen_gives_no_mesh():
