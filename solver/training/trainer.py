@@ -76,7 +76,7 @@ class Trainer:
         lens = initial_lens(capture, samples)
         self.scene = Reconstruction(
             gaussians=gaussians.map(lambda tensor: tensor.to(device)),
-            background=self._mean_colour().to(device),
+            background=initial_background(self.photos).to(device),
             lens=_on_device(lens, device),
             capture=capture,
             settings=settings,
@@ -169,10 +169,6 @@ class Trainer:
             generator=self.generator,
         )
 
-    def _mean_colour(self) -> Tensor:
-        """The photos' mean in linear light, [3]: the least surprising background."""
-        return torch.stack([srgb_to_linear(p.image).mean((0, 1)) for p in self.photos]).mean(0)
-
     def _make_optimizers(self) -> None:
         settings, scene = self.settings, self.scene
         scene.gaussians = scene.gaussians.map(lambda tensor: tensor.detach().requires_grad_())
@@ -212,7 +208,8 @@ class Trainer:
         lens_rate = min(1.0, part / _LENS_START_SHARE) * _FINAL_LENS_RATE**part
         rates = {
             "means": self._means_rate(part),
-            "background": settings.background_rate,
+            # Masks hide the background, and what their soft edges show of it would send it anywhere.
+            "background": 0.0 if any(p.mask is not None for p in self.photos) else settings.background_rate,
             "pupil": settings.pupil_rate * lens_rate,
             "focus": settings.focus_rate * self.focus_unit * lens_rate,
         }
@@ -276,6 +273,16 @@ class Trainer:
 def is_held_out(index: int, settings: ReconstructionSettings) -> bool:
     """Whether the photo at `index` is kept for measuring."""
     return settings.hold_out > 0 and index % settings.hold_out == 0
+
+
+def initial_background(photos: list[TrainingPhoto]) -> Tensor:
+    """The photos' mean colour in linear light, [3]; where there are masks, that of what they leave out."""
+    total, count = torch.zeros(3), torch.zeros(1)
+    for entry in photos:
+        weights = torch.ones_like(entry.image[..., :1]) if entry.mask is None else 1 - entry.mask[..., None]
+        total += (weights * srgb_to_linear(entry.image)).sum((0, 1)).cpu()
+        count += weights.sum().cpu()
+    return total / count.clamp(min=1)
 
 
 def focus_weights(
