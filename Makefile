@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # `make demo` and `make test` set everything up by themselves.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.13 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.13 || echo python3)
 VENV := .venv
+DIST := dist
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -21,8 +22,8 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-extension: setup
-	$(BIN)/python scripts/build_extension.py --output-dir dist
+extension:
+	$(PYTHON) scripts/build_extension.py --output $(DIST)
 
 setup: $(READY)
 
@@ -33,4 +34,4 @@ $(READY): pyproject.toml scripts/check_machine.py
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo dist build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DIST) demo build .mypy_cache .pytest_cache .ruff_cache

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Before anything is downloaded: is this a Python that Blender's wheels exist for, and are its system libraries there?
+"""Before anything is downloaded: is this a Python that Blender's wheels exist for, and are their libraries there?
 
 Runs with any Python and the standard library only.
 """
 
 import ctypes
+import importlib.util
 import sys
 
 PYTHONS = ((3, 11), (3, 13))
@@ -28,6 +29,14 @@ def main() -> int:
         print(
             "Python {}.{} cannot run Blender's wheels; install Python 3.11 (or 3.13) and repeat with "
             "make PYTHON=/path/to/python3.11.".format(*version),
+            file=sys.stderr,
+        )
+        return 1
+    if importlib.util.find_spec("ensurepip") is None:  # Debian has it in a package of its own
+        print(
+            "Python's venv module is not complete; install it with: sudo apt-get install python{}.{}-venv".format(
+                *version
+            ),
             file=sys.stderr,
         )
         return 1
