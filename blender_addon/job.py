@@ -3,7 +3,8 @@
 
 `reconstruct` waits for the end and is for scripts and Blender's background mode, where neither timers nor modal
 operators run. `begin` returns at once and lets a timer hear the solver while Blender stays usable. A timer rather
-than a modal operator: it outlives undo and the loading of another file, and it grabs no key.
+than a modal operator: it outlives undo and the loading of another file, and it grabs no key. A result is imported only
+into the scene that asked for it, never into another file that was opened meanwhile.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Job:
 
     output: Path
     log_path: Path | None = None
-    scene: str = ""  # name of the scene that the result goes to
+    scene: int | None = None  # session_uid of the scene that the result goes to; it survives renaming and undo
     phase: Phase = "running"
     title: str = "Starting"
     done: int = 0  # steps of the present stage
@@ -128,11 +129,10 @@ def reconstruct(
         on_event: called with each of the solver's events (docs/formats.md).
 
     Raises:
-        MacroError: the solver cannot be started, or ended without a result; the sentence says why.
+        MacroError: the solver cannot be started, is running already, or ended without a result; the sentence says why.
     """
     global current
-    if current is not None and current.running:
-        raise MacroError("a reconstruction is already running", remedy="wait for it, or cancel it in the Macro panel")
+    _require_idle()
     job = current = Job(output=request.output)
     try:
         job.process = solver_process.start(request, python, storage())
@@ -160,10 +160,11 @@ def begin(request: Request, python: str, scene: bpy.types.Scene) -> None:
     """Start a reconstruction that a timer drives; its result is imported into `scene` in the end.
 
     Raises:
-        MacroError: the solver cannot be started.
+        MacroError: the solver cannot be started, or is running already.
     """
     global current
-    current = Job(output=request.output, scene=scene.name)
+    _require_idle()
+    current = Job(output=request.output, scene=scene.session_uid)
     try:
         current.process = solver_process.start(request, python, storage())
     except MacroError as error:
@@ -219,6 +220,11 @@ def end_all() -> None:
     current = check = None
 
 
+def _require_idle() -> None:
+    if current is not None and current.running:
+        raise MacroError("a reconstruction is already running", remedy="wait for it, or cancel it in the Macro panel")
+
+
 def _start_timer() -> None:
     if not bpy.app.background and not bpy.app.timers.is_registered(_tick):
         bpy.app.timers.register(_tick, first_interval=TICK_S, persistent=True)
@@ -230,7 +236,7 @@ def _tick() -> float | None:
     if job is not None and job.process is not None:
         for event in job.process.events():
             job.hear(event)
-        if job.process.outcome is not None:
+        if job.process.outcome is not None and not bpy.app.is_job_running("RENDER"):  # a render reads the scene
             job.conclude(job.process.outcome)
             if job.phase == "done":
                 _import_finished(job)
@@ -240,16 +246,21 @@ def _tick() -> float | None:
 
 
 def _import_finished(job: Job) -> None:
-    window_manager = bpy.context.window_manager
-    windows = list(window_manager.windows)
-    window = next((w for w in windows if w.scene.name == job.scene), windows[0] if windows else None)
+    """Import into the scene that the run was started from, if it is still there."""
+    scene = next((scene for scene in bpy.data.scenes if scene.session_uid == job.scene), None)
+    if scene is None:
+        job.warnings.append(
+            f"The scene that the result was meant for is no longer open. The result is in {job.output}; "
+            "Import Result brings it into this scene."
+        )
+        return
+    windows = bpy.context.window_manager.windows
+    window = next((window for window in windows if window.scene == scene), next(iter(windows), None))
     try:
-        if window is None:
-            import_result(bpy.context, job.output)
-            return
         with bpy.context.temp_override(window=window):
-            import_result(bpy.context, job.output, scene=bpy.data.scenes.get(job.scene))
-            bpy.ops.ed.undo_push(message="Import Macro Reconstruction")
+            import_result(bpy.context, job.output, scene=scene)
+            if bpy.ops.ed.undo_push.poll():
+                bpy.ops.ed.undo_push(message="Import Macro Reconstruction")
     except MacroError as error:
         job.phase, job.message = "error", error.sentence
 

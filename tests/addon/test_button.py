@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,66 @@ def projection_error(bpy, item, frame, unit):
     ndc = clip[:, :2] / clip[:, 3:]
     seen = np.stack([(ndc[:, 0] + 1) / 2 * frame["w"], (1 - ndc[:, 1]) / 2 * frame["h"]], axis=1)
     return np.abs(seen - expected).max()
+
+
+@pytest.fixture
+def press(bpy, extension, settings, capture):
+    """Presses the button as in a window: a function that starts a short run and returns the panel's job module."""
+    job = importlib.import_module(f"{extension}.blender_addon.job")
+
+    def start(output):
+        settings.capture, settings.output = str(capture), str(output)
+        settings.preset, settings.iterations, settings.device = "draft", 5, "cpu"
+        preferences = importlib.import_module(f"{extension}.blender_addon.preferences")
+        job.begin(settings.request(), preferences.solver_python(), bpy.context.scene)
+        return job
+
+    return start
+
+
+def hear_to_the_end(job):
+    """What Blender's timer does; in this process no timer fires."""
+    while job._tick() is not None:
+        time.sleep(0.1)
+
+
+def test_run_that_a_timer_drives_finds_its_scene_again(bpy, press, tmp_path):
+    job = press(tmp_path / "result")
+    with pytest.raises(RuntimeError, match="A reconstruction is running"):
+        bpy.ops.macro.reconstruct()
+    with pytest.raises(Exception, match="already running"):
+        press(tmp_path / "another")
+    bpy.context.scene.name = "renamed meanwhile"
+    started_from = bpy.context.scene
+    bpy.context.window.scene = bpy.data.scenes.new("looked at now")
+    hear_to_the_end(job)
+    assert (job.current.phase, job.current.warnings) == ("done", [])
+    assert "result" in started_from.collection.children
+    assert "result" not in bpy.context.scene.collection.children
+    assert not (tmp_path / "another").exists()
+
+
+def test_another_file_opened_meanwhile_gets_nothing(bpy, press, tmp_path):
+    job = press(tmp_path / "result")
+    bpy.ops.wm.read_homefile()
+    objects = set(bpy.data.objects.keys())
+    hear_to_the_end(job)
+    assert job.current.phase == "done"
+    assert str(tmp_path / "result") in job.current.warnings[-1]
+    assert set(bpy.data.objects.keys()) == objects
+    assert bpy.ops.macro.import_result(filepath=str(tmp_path / "result")) == {"FINISHED"}
+
+
+def test_disabling_the_extension_ends_the_solver(bpy, extension, press, tmp_path):
+    import addon_utils
+
+    job = press(tmp_path / "result")
+    process = job.current.process
+    addon_utils.disable(extension)
+    assert process.outcome.kind == "cancelled"
+    assert process._process.poll() is not None
+    assert not (tmp_path / "result").exists()
+    addon_utils.enable(extension)
 
 
 def test_solvers_error_is_shown_and_nothing_is_left(bpy, settings, panel, tmp_path):
