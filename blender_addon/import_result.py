@@ -54,8 +54,11 @@ def import_result(
     scene = scene or context.scene
     unit = blender_unit(result.unit_mm, scene.unit_settings.scale_length)
 
-    collection = _result_collection(result, scene)
-    parts_before = {part: part_of(collection, part) is not None for part in ("mesh", "splats")}
+    collection = _result_collection(result)
+    new_here = collection not in scene.collection.children_recursive
+    if new_here:
+        scene.collection.children.link(collection)
+    parts_before = _parts(collection)
     if result.surface is not None:
         part = _part_collection(collection, result, "mesh", "Mesh")
         surface = result.surface
@@ -68,10 +71,11 @@ def import_result(
         _instance_splats(_place(part, result, "splats", lambda old: _points(result, splats, unit, old)), result)
     else:
         _remove_part(collection, result, "splats")
-    if parts_before != {part: part_of(collection, part) is not None for part in ("mesh", "splats")}:
+    if new_here or parts_before != _parts(collection):
         show(scene, collection, "splats", result.surface is None)
     _cameras(_part_collection(collection, result, "cameras", "Cameras"), result, unit)
     extent = bounds(collection)
+    collection.pop(SIZE_KEY, None)
     if result.unit_mm is not None and extent is not None:
         collection[SIZE_KEY] = 2 * extent[1] * scene.unit_settings.scale_length
     return collection
@@ -127,7 +131,13 @@ def _layers(layer: bpy.types.LayerCollection, collection: bpy.types.Collection) 
     return found
 
 
-def _result_collection(result: Result, scene: bpy.types.Scene) -> bpy.types.Collection:
+def _parts(collection: bpy.types.Collection) -> set[str]:
+    """Which of the two that show the subject a result's collection has."""
+    return {part for part in ("mesh", "splats") if part_of(collection, part) is not None}
+
+
+def _result_collection(result: Result) -> bpy.types.Collection:
+    """What an earlier import of the same folder made, or a new collection that is in no scene yet."""
     key = str(result.folder)
     collection = next(
         (c for c in bpy.data.collections if c.library is None and c.get(RESULT_KEY) == key and PART_KEY not in c),
@@ -136,8 +146,6 @@ def _result_collection(result: Result, scene: bpy.types.Scene) -> bpy.types.Coll
     if collection is None:
         collection = bpy.data.collections.new(result.name)
         collection[RESULT_KEY] = key
-    if collection not in scene.collection.children_recursive:
-        scene.collection.children.link(collection)
     return collection
 
 
@@ -264,7 +272,7 @@ def _instance_splats(item: bpy.types.Object, result: Result) -> None:
         return
     share = min(1.0, VIEWPORT_SPLATS / max(1, len(item.data.vertices)))
     modifier = item.modifiers.new("Splats", "NODES")
-    modifier.node_group = materials.splat_instancer(result.name, item.data.materials[0], share)
+    modifier.node_group = materials.splat_instancer(result.name, item.active_material, share)
 
 
 def _cameras(collection: bpy.types.Collection, result: Result, unit: float) -> None:

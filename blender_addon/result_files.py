@@ -187,7 +187,12 @@ def read_surface(path: Path) -> Surface:
     """
     elements = _read_ply(path)
     vertex, face = elements.get("vertex"), elements.get("face")
-    if vertex is None or face is None or not {"x", "y", "z"} <= set(vertex.dtype.names or ()):
+    if (
+        vertex is None
+        or face is None
+        or not {"x", "y", "z"} <= set(vertex.dtype.names or ())
+        or "indices" not in (face.dtype.names or ())
+    ):
         raise MacroError("the file has no vertices or no faces", where=path, remedy=BROKEN)
     vertices = np.stack([vertex[axis].astype(np.float32) for axis in "xyz"], axis=1)
     faces = np.ascontiguousarray(face["indices"].astype(np.int32))
@@ -216,7 +221,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise MacroError("the file is missing from the result", where=path, remedy=BROKEN) from None
     except (OSError, UnicodeDecodeError) as error:
         raise MacroError(f"the file cannot be read ({error})", where=path, remedy=BROKEN) from None
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: also numbers of thousands of digits
         raise MacroError("the file is not valid JSON", where=path, remedy=BROKEN) from None
     if not isinstance(content, dict):
         raise MacroError("the file does not hold a JSON object", where=path, remedy=BROKEN)
@@ -229,11 +234,15 @@ def _number(
     value = source.get(key)
     if value is None and not required:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
         raise MacroError(f"{key} is not a number", where=path, remedy=BROKEN)
-    if positive and value <= 0:
+    if positive and number <= 0:
         raise MacroError(f"{key} is not positive", where=path, remedy=BROKEN)
-    return float(value)
+    return number
 
 
 def _entry(summary: dict[str, Any], key: str, path: Path) -> dict[str, Any] | None:
@@ -249,9 +258,10 @@ def _read_photos(folder: Path, summary: dict[str, Any]) -> tuple[PhotoView, ...]
     frames = transforms.get("frames")
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise MacroError("the file has no list of frames", where=path, remedy=BROKEN)
+    photos = summary.get("photos")
     named = {
         Path(str(photo["sharp"])).name: str(photo["name"])
-        for photo in summary.get("photos") or []
+        for photo in (photos if isinstance(photos, list) else [])
         if isinstance(photo, dict) and photo.get("sharp") and photo.get("name")
     }
     return tuple(_read_photo(folder, path, {**transforms, **frame}, named) for frame in frames)
@@ -284,8 +294,8 @@ def _read_photo(folder: Path, path: Path, frame: dict[str, Any], named: dict[str
 
     return PhotoView(
         name=name,
-        width=int(needed("w", positive=True)),
-        height=int(needed("h", positive=True)),
+        width=math.ceil(needed("w", positive=True)),
+        height=math.ceil(needed("h", positive=True)),
         fx=needed("fl_x", positive=True),
         fy=needed("fl_y" if frame.get("fl_y") is not None else "fl_x", positive=True),
         cx=needed("cx"),
@@ -342,7 +352,7 @@ def _read_ply_header(path: Path, start: bytes) -> tuple[int, list[_Element]]:
     lines = start[:end].decode("ascii", errors="replace").split("\n") if end >= 0 else []
     if not lines or lines[0].strip() != "ply":
         raise MacroError("the file is not a PLY file", where=path, remedy=BROKEN)
-    if lines[1].split() != ["format", "binary_little_endian", "1.0"]:
+    if [line.split() for line in lines[1:2]] != [["format", "binary_little_endian", "1.0"]]:
         raise MacroError("the PLY file is not binary little-endian", where=path, remedy=BROKEN)
     elements: list[tuple[str, int, list[tuple[Any, ...]]]] = []
     for line in lines[2:]:

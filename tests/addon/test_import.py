@@ -123,6 +123,31 @@ def test_only_the_mesh_is_shown_where_there_is_one(blender, import_result, resul
     assert import_result.is_shown(layer, cloud, "splats")
 
 
+def test_another_scene_shows_only_the_mesh_as_well(blender, import_result, result_folder):
+    import_result.import_result(blender.context, result_folder)
+    other = blender.data.scenes.new("other")
+    collection = import_result.import_result(blender.context, result_folder, scene=other)
+    assert import_result.is_shown(other.view_layers[0], collection, "mesh")
+    assert not import_result.is_shown(other.view_layers[0], collection, "splats")
+
+
+def test_size_goes_with_the_unit(blender, import_result, result_folder, make_result):
+    collection = import_result.import_result(blender.context, result_folder)
+    assert collection["macro_size"] == pytest.approx(0.0117, abs=1e-4)
+    make_result(result_folder, unit_mm=None)
+    import_result.import_result(blender.context, result_folder)
+    assert "macro_size" not in collection
+
+
+def test_import_after_the_user_took_materials_and_modifier_away(blender, import_result, result_folder):
+    collection = import_result.import_result(blender.context, result_folder)
+    item = import_result.part_of(collection, "splats").objects[0]
+    item.data.materials.clear()
+    item.modifiers.clear()
+    import_result.import_result(blender.context, result_folder)
+    assert [modifier.type for modifier in item.modifiers] == ["NODES"]
+
+
 def test_unknown_unit_and_scene_scale(blender, import_result, make_result, tmp_path):
     free = import_result.import_result(blender.context, make_result(tmp_path / "free", unit_mm=None))
     assert positions(import_result.part_of(free, "mesh").objects[0])[3, 2] == pytest.approx(3)
@@ -344,6 +369,11 @@ BROKEN = {
     "format of the future": (lambda f: edited(f, "result.json", format_version=99), "format version 99"),
     "unit is zero": (lambda f: edited(f, "result.json", unit_mm=0), "unit_mm is not positive"),
     "unit is text": (lambda f: edited(f, "result.json", unit_mm="2"), "unit_mm is not a number"),
+    "unit is gigantic": (lambda f: edited(f, "result.json", unit_mm=10**400), "unit_mm is not a number"),
+    "unit has 5000 digits": (
+        lambda f: damage(f, "result.json", lambda b: b.replace(b'"unit_mm": 2.0', b'"unit_mm": ' + b"9" * 5000)),
+        "not valid JSON",
+    ),
     "no cameras": (lambda f: (f / "transforms.json").unlink(), "missing from the result"),
     "no frames": (lambda f: edited(f, "transforms.json", frames=None), "no list of frames"),
     "no sharp image": (lambda f: (f / "sharp" / "photo_01.png").unlink(), "sharp image is missing"),
@@ -371,6 +401,11 @@ BROKEN = {
     ),
     "splats are a picture": (lambda f: damage(f, "splats.ply", lambda _: b"\x89PNG\r\n"), "not a PLY file"),
     "splats are empty": (lambda f: damage(f, "splats.ply", lambda _: b""), "not a PLY file"),
+    "splats are a header's ends": (lambda f: damage(f, "splats.ply", lambda _: b"plyend_header\n"), "not binary"),
+    "mesh without lists": (
+        lambda f: damage(f, "mesh.ply", lambda b: b.replace(b"list uchar int vertex_indices", b"uchar vertex_indices")),
+        "no faces",
+    ),
     "mesh refers to nothing": (
         lambda f: damage(f, "mesh.ply", lambda b: b[:-4] + np.int32(77).tobytes()),
         "vertices that it does not have",
