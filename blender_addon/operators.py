@@ -200,7 +200,8 @@ class MACRO_OT_frame_result(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Move the view."""
-        bounds = import_result.bounds(bpy.data.collections[self.collection])
+        collection = bpy.data.collections.get(self.collection)
+        bounds = import_result.bounds(collection) if collection is not None else None
         if bounds is None:
             self.report({"ERROR"}, "There is nothing to frame.")
             return {"CANCELLED"}
@@ -232,7 +233,10 @@ class MACRO_OT_show(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Tick one box, untick the other."""
-        collection = bpy.data.collections[self.collection]
+        collection = bpy.data.collections.get(self.collection)
+        if collection is None:
+            self.report({"ERROR"}, f"There is no collection named {self.collection}.")
+            return {"CANCELLED"}
         for part in ("mesh", "splats"):
             import_result.show(context.scene, collection, part, part == self.part)
         return {"FINISHED"}

@@ -12,14 +12,19 @@ from .preferences import solver_python
 MOST_WARNINGS = 3
 
 
-class MACRO_PT_reconstruct(bpy.types.Panel):
+class MacroTab:
+    """Where the panels stand."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Macro"
+
+
+class MACRO_PT_reconstruct(MacroTab, bpy.types.Panel):
     """Folders, preset, and the button."""
 
     bl_label = "Macro Reconstruction"
     bl_idname = "MACRO_PT_reconstruct"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Macro"
 
     def draw(self, context: bpy.types.Context) -> None:
         """Settings, then the button or the progress in its place, then how the last run ended."""
@@ -48,15 +53,12 @@ class MACRO_PT_reconstruct(bpy.types.Panel):
             _draw_messages(layout, job.current)
 
 
-class MACRO_PT_advanced(bpy.types.Panel):
+class MACRO_PT_advanced(MacroTab, bpy.types.Panel):
     """What most people leave alone."""
 
     bl_label = "Advanced"
     bl_idname = "MACRO_PT_advanced"
     bl_parent_id = "MACRO_PT_reconstruct"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Macro"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender's own convention
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -70,20 +72,18 @@ class MACRO_PT_advanced(bpy.types.Panel):
             column.prop(settings, name)
 
 
-class MACRO_PT_result(bpy.types.Panel):
+class MACRO_PT_result(MacroTab, bpy.types.Panel):
     """What was imported, and importing more."""
 
     bl_label = "Result"
     bl_idname = "MACRO_PT_result"
     bl_parent_id = "MACRO_PT_reconstruct"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Macro"
 
     def draw(self, context: bpy.types.Context) -> None:
         """A box for each imported result."""
         layout = self.layout
-        for collection in import_result.results_in(context.scene):
+        results = import_result.results_in(context.scene)
+        for collection in results:
             box = layout.box()
             row = box.row()
             row.label(text=collection.name, icon="OUTLINER_COLLECTION")
@@ -105,7 +105,7 @@ class MACRO_PT_result(bpy.types.Panel):
             ):
                 box.operator("macro.allow_transparency", icon="SHADING_RENDERED")
         column = layout.column()
-        if import_result.results_in(context.scene):
+        if results:
             column.operator("macro.look_through", icon="VIEW_CAMERA")
         column.operator("macro.import_result", text="Import Result…", icon="IMPORT")
 

@@ -23,11 +23,10 @@ def folder_options() -> set[str]:
 
 
 def _suggest_output(settings: "MacroSettings", _context: bpy.types.Context) -> None:
-    """Propose a folder beside the capture, as long as the user has chosen none."""
-    if settings.capture and not settings.output:
-        bare = settings.capture.rstrip("/\\")
-        if bare:
-            settings.output = f"{bare}_reconstruction"
+    """Propose a folder beside the capture, unless the user has chosen one."""
+    bare = settings.capture.rstrip("/\\")
+    if bare and settings.output in ("", settings.proposed_output):
+        settings.output = settings.proposed_output = f"{bare}_reconstruction"
 
 
 class MacroSettings(bpy.types.PropertyGroup):
@@ -45,6 +44,11 @@ class MacroSettings(bpy.types.PropertyGroup):
         description="Folder that the result is written to; it is created when needed",
         subtype="DIR_PATH",
         options=folder_options(),
+    )
+    proposed_output: bpy.props.StringProperty(
+        name="Proposed Output",
+        description="The output folder that was proposed for the capture; another capture may replace it",
+        options={"HIDDEN"},
     )
     preset: bpy.props.EnumProperty(
         name="Preset",

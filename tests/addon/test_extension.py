@@ -59,6 +59,15 @@ def test_zip_holds_the_sources_and_nothing_of_the_workshop(extension_zip):
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc") or "/." in name]
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_extension_builds_that_zip(extension_zip, root, tmp_path):
+    subprocess.run(
+        ["make", "extension", f"PYTHON={sys.executable}", f"DIST={tmp_path}"], cwd=root, check=True, timeout=60
+    )
+    with zipfile.ZipFile(tmp_path / extension_zip.name) as made, zipfile.ZipFile(extension_zip) as expected:
+        assert made.namelist() == expected.namelist()
+
+
 def test_building_again_gives_the_same_bytes(extension_zip, root, tmp_path):
     copy = tmp_path / "elsewhere"
     with zipfile.ZipFile(extension_zip) as archive:  # files with other times, in a folder with another name
@@ -124,6 +133,11 @@ def test_grey_button_says_why(bpy, extension):
         bpy.ops.macro.reconstruct()
     settings.capture = "/photos/beetle/"
     assert settings.output == "/photos/beetle_reconstruction"
+    settings.capture = "/photos/wasp"
+    assert settings.output == "/photos/wasp_reconstruction"  # not into the beetle's result
+    settings.output = "/mine"
+    settings.capture = "/photos/fly"
+    assert settings.output == "/mine"
     settings.output = ""
     with pytest.raises(RuntimeError, match="Choose the output folder first"):
         bpy.ops.macro.reconstruct()
@@ -160,6 +174,8 @@ def test_show_and_transparency_operators(bpy, extension, result_folder):
         "beetle Splats": False,
         "beetle Cameras": False,
     }
+    with pytest.raises(RuntimeError, match="no collection named wasp"):
+        bpy.ops.macro.show(collection="wasp", part="mesh")
     assert bpy.context.scene.cycles.transparent_max_bounces == 8
     bpy.ops.macro.allow_transparency()
     assert bpy.context.scene.cycles.transparent_max_bounces == 1024
