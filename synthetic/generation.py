@@ -45,7 +45,7 @@ def generate(settings: Settings, reporter: Reporter) -> None:
     ply.write_mesh(truth / "mesh.ply", *ground_truth.subject_mesh(scene.subject))
 
     photos, held_out = _views(settings, scene)
-    reporter.stage("render", f"Rendering {len(photos)} photos and {len(held_out)} held-out views")
+    reporter.stage("render", "Rendering photos and held-out views")
     frames = [(view, truth) for view in photos] + [(view, truth / "novel") for view in held_out]
     finished = []
     for index, (view, folder) in enumerate(frames):

@@ -23,13 +23,9 @@ def depth_map(
     """
     scene = bpy.context.scene
     graph = bpy.context.evaluated_depsgraph_get()
-    principal_distance = lens.principal_distance_px(width)
-    x = (np.arange(width) + 0.5 - width / 2) / principal_distance
-    y = -(np.arange(height) + 0.5 - height / 2) / principal_distance
-    rays = np.stack(np.broadcast_arrays(x, y[:, None], -1.0), -1).reshape(-1, 3)
-    directions = rays @ camera_to_world[:3, :3].T
+    directions = _pixel_rays(lens, width, height).reshape(-1, 3) @ camera_to_world[:3, :3].T
     origin = Vector(camera_to_world[:3, 3] * MM)
-    depth = np.zeros(len(rays))
+    depth = np.zeros(len(directions))
     forward = Vector(-camera_to_world[:3, 2])
     for index, direction in enumerate(directions):
         hit, place, *_ = scene.ray_cast(graph, origin, direction)
@@ -45,11 +41,16 @@ def surface_points(
 ) -> np.ndarray:  # [H, W, 3], mm
     """The world points that the pixels' centres see; the camera's own position where depth is 0."""
     height, width = depth.shape
+    local = _pixel_rays(lens, width, height) * depth[..., None]
+    return local @ camera_to_world[:3, :3].T + camera_to_world[:3, 3]
+
+
+def _pixel_rays(lens: Lens, width: int, height: int) -> np.ndarray:
+    """The directions [H, W, 3] through the pixels' centres in the camera's axes, of depth 1."""
     principal_distance = lens.principal_distance_px(width)
     x = (np.arange(width) + 0.5 - width / 2) / principal_distance
     y = -(np.arange(height) + 0.5 - height / 2) / principal_distance
-    local = np.stack(np.broadcast_arrays(x * depth, y[:, None] * depth, -depth), -1)
-    return local @ camera_to_world[:3, :3].T + camera_to_world[:3, 3]
+    return np.stack(np.broadcast_arrays(x, y[:, None], -1.0), -1)
 
 
 def subject_mesh(objects: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray]:

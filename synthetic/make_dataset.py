@@ -11,7 +11,7 @@ if __name__ == "__main__":
 
     try:
         code = main(sys.argv)
-    except Exception:  # a bug; left alone, Blender would print it and exit with 0
+    except Exception:  # any bug: `blender -b` prints an exception of its script, too, but exits with 0
         traceback.print_exc()
         code = 1
     sys.exit(code)
