@@ -43,6 +43,7 @@ def main() -> int:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         code = subprocess.run([sys.executable, *map(str, command)], env=environment, check=False).returncode
         if code != 0:
+            print(f"The demo stopped; make demo goes on from here, or begins anew without {output}.", file=sys.stderr)
             return code
     comparison(capture, result).save(output / "deblurred.png")
     print(f"Blender scene:                {output / 'demo.blend'}")
