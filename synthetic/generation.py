@@ -68,7 +68,8 @@ def generate(settings: Settings, reporter: Reporter) -> None:
                 render.render_view(camera, view, photo, defocus=True, seed=seeds[1])
     reporter.progress(len(frames), len(frames))
 
-    _write_transforms(truth / "novel" / "transforms.json", finished[len(photos) :], settings, "sharp")
+    if held_out:
+        _write_transforms(truth / "novel" / "transforms.json", finished[len(photos) :], settings, "sharp")
     _write_transforms(truth / "transforms.json", finished[: len(photos)], settings, "sharp")
     _write_transforms(settings.output / "transforms.json", finished[: len(photos)], settings, "images")
     reporter.done(settings.output)

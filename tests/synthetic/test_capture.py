@@ -149,6 +149,14 @@ def test_overwritten_interrupted_and_resumed_it_is_the_same_to_the_byte(capture:
     assert contents(folder) == contents(capture)
 
 
+def test_without_held_out_views_there_is_no_novel_folder(tmp_path: Path) -> None:
+    smallest = ["--views", "1", "--held-out", "0", "--resolution", "16", "12", "--samples", "1"]
+    run = make_dataset("--output", tmp_path / "capture", *smallest)
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "capture" / "transforms.json").is_file()
+    assert not (tmp_path / "capture" / "ground_truth" / "novel").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
