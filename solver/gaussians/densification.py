@@ -23,33 +23,36 @@ def densify(
     growth: float,
     dead_opacity: float,
     dead: Tensor,  # [N] bool, to be moved whatever their opacity
-    generator: torch.Generator,
+    generator: torch.Generator,  # on the processor, so that every device draws the same
 ) -> Gaussians:
     """Move dead Gaussians onto live ones and grow the set by `growth`, up to `budget`; returns the new parameters.
 
-    The optimizer is changed to hold the new tensors; moments of Gaussians that moved or were copied are cleared.
+    Gaussians with a number that is not finite are dead. The optimizer is changed to hold the new tensors; moments of
+    Gaussians that moved or were copied are cleared.
     """
     with torch.no_grad():
         opacities = gaussians.opacities
-        dead = dead | (opacities < dead_opacity)
+        dead = dead | (opacities < dead_opacity) | ~_finite(gaussians)
         n = len(gaussians)
         alive = (~dead).nonzero().squeeze(1)
         moved = dead.nonzero().squeeze(1)
         added = max(0, min(budget, math.ceil((1 + growth) * n)) - n)
         if len(alive) == 0 or len(moved) + added == 0:
             return gaussians
-        sources = alive[torch.multinomial(opacities[alive], len(moved) + added, replacement=True, generator=generator)]
-        rows = torch.arange(n)
+        chances = opacities[alive].cpu()
+        drawn = torch.multinomial(chances, len(moved) + added, replacement=True, generator=generator)
+        sources = alive[drawn.to(alive.device)]
+        rows = torch.arange(n, device=alive.device)
         rows[moved] = sources[: len(moved)]
         rows = torch.cat([rows, sources[len(moved) :]])
 
         copies = torch.bincount(sources, minlength=n) + 1  # with the original
-        touched = torch.cat([copies > 1, torch.ones(added, dtype=torch.bool)])
-        touched[moved] = True
-        opacity, log_scale_change = shared_between_copies(opacities[rows], copies[rows])
-        values = gaussians.map(lambda tensor: tensor.detach()[rows].clone())
-        values.opacity_logits[touched] = opacity.clamp(dead_opacity, 1 - 1e-6).logit()[touched]
-        values.log_scales[touched] += log_scale_change[touched, None]
+        touched = copies[rows] > 1  # a source, a copy, or what was moved onto one
+        changed = rows[touched]
+        opacity, log_scale_change = shared_between_copies(opacities[changed], copies[changed])
+        values = gaussians.map(lambda tensor: tensor.detach()[rows])
+        values.opacity_logits[touched] = opacity.clamp(dead_opacity, 1 - 1e-6).logit()
+        values.log_scales[touched] += log_scale_change[:, None]
     return _replace_parameters(optimizer, gaussians, values, rows, touched)
 
 
@@ -61,9 +64,13 @@ def shared_between_copies(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Te
     copies = copies.clamp(1, _MAX_COPIES)
     opacity = 1 - (1 - opacities.double()) ** (1 / copies)
     terms = _alternating_terms().to(opacity)  # [copies, k]
-    powers = opacity[:, None] ** torch.arange(1, _MAX_COPIES + 1, dtype=torch.float64)
+    powers = opacity[:, None] ** torch.arange(1, _MAX_COPIES + 1, dtype=torch.float64, device=opacity.device)
     denominator = (terms[copies - 1] * powers).sum(1)
     return opacity.to(opacities), (opacities / denominator).clamp(1e-3, 1.0).log().to(opacities)
+
+
+def _finite(gaussians: Gaussians) -> Tensor:  # [N] bool
+    return torch.stack([t.isfinite()[..., None].flatten(1).all(1) for t in gaussians.tensors().values()]).all(0)
 
 
 def _alternating_terms() -> Tensor:
@@ -76,7 +83,10 @@ def _alternating_terms() -> Tensor:
 
 
 def perturb(gaussians: Gaussians, step: float, generator: torch.Generator) -> None:
-    """The random walk: noise shaped by each Gaussian, `step` times its covariance, for faint ones only (eq. 8)."""
+    """The random walk: noise shaped by each Gaussian, `step` times its covariance, for faint ones only (eq. 8).
+
+    The generator is one of the processor, so that every device draws the same.
+    """
     with torch.no_grad():
         faint = torch.sigmoid(-100 * (gaussians.opacities - 0.005))
         chosen = (faint > 1e-3).nonzero().squeeze(1)
@@ -84,7 +94,7 @@ def perturb(gaussians: Gaussians, step: float, generator: torch.Generator) -> No
             return
         rotation = rotation_matrices(gaussians.quaternions[chosen])
         scales = gaussians.scales[chosen]
-        white = torch.randn(len(chosen), 3, generator=generator)
+        white = torch.randn(len(chosen), 3, generator=generator).to(chosen.device)
         local = scales**2 * (rotation.transpose(1, 2) @ white[:, :, None]).squeeze(2)
         shaped = (rotation @ local[:, :, None]).squeeze(2)
         gaussians.means[chosen] += shaped * (faint[chosen] * step)[:, None]

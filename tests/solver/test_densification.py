@@ -118,3 +118,15 @@ def test_noise_has_the_gaussians_covariance_and_spares_solid_ones():
     weight = torch.sigmoid(torch.tensor(0.5)) * 0.1  # opacity is nearly 0, half a unit below the threshold
     measured = torch.cov(gaussians.means[n // 2 :].T)
     torch.testing.assert_close(measured, weight**2 * covariance @ covariance, rtol=0.05, atol=2e-5)
+
+
+def test_gaussians_that_are_not_finite_are_replaced():
+    """One lost Gaussian must not cost the run, nor be drawn from."""
+    gaussians = random_gaussians()
+    with torch.no_grad():
+        gaussians.means[3, 1] = math.nan
+        gaussians.opacity_logits[4] = math.nan
+        gaussians.log_scales[5, 0] = math.inf
+    grown = grow(gaussians, trained(gaussians))
+    assert len(grown) == 50
+    assert all(tensor.isfinite().all() for tensor in grown.tensors().values())
