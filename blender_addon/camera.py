@@ -50,15 +50,18 @@ def blender_camera(photo: PhotoView, unit: float) -> BlenderCamera:
     matrix[:3, 3] *= unit
     sensor_width = photo.sensor_width_mm or DEFAULT_SENSOR_WIDTH_MM
     lens = photo.fx / photo.width * sensor_width
-    focused = photo.focus_distance is not None and photo.pupil_diameter is not None
+    focus_distance = aperture_fstop = None
+    if photo.focus_distance is not None and photo.pupil_diameter is not None:
+        focus_distance = photo.focus_distance * unit
+        aperture_fstop = lens * 1e-3 / (photo.pupil_diameter * unit)
     return BlenderCamera(
         matrix_world=matrix,
         lens_mm=lens,
         sensor_width_mm=sensor_width,
         shift_x=(photo.width / 2 - photo.cx) / photo.width,
         shift_y=(photo.cy - photo.height / 2) / photo.width * photo.fx / photo.fy,
-        focus_distance=photo.focus_distance * unit if focused and photo.focus_distance else None,
-        aperture_fstop=lens * 1e-3 / (photo.pupil_diameter * unit) if focused and photo.pupil_diameter else None,
+        focus_distance=focus_distance,
+        aperture_fstop=aperture_fstop,
         resolution=(photo.width, photo.height),
         pixel_aspect=(max(1.0, photo.fy / photo.fx), max(1.0, photo.fx / photo.fy)),
     )

@@ -23,7 +23,6 @@ from .import_result import import_result
 from .solver_process import Outcome, Request, SolverProcess
 
 TICK_S = 0.2
-STAGES = ("read", "poses", "prepare", "train", "surface", "export")
 Phase = Literal["running", "cancelling", "done", "error", "cancelled"]
 
 
@@ -41,6 +40,7 @@ class Job:
     seconds_left: float | None = None  # of the present stage
     warnings: list[str] = field(default_factory=list)
     message: str = ""  # how it ended
+    resumable: bool = False  # whether it left a checkpoint to go on from
     process: SolverProcess | None = None
 
     @property
@@ -80,6 +80,7 @@ class Job:
     def conclude(self, outcome: Outcome) -> None:
         """Take in how the child ended."""
         self.phase, self.message, self.process = outcome.kind, outcome.message, None
+        self.resumable = (self.output / "checkpoint.pt").is_file()
         if self.log_path is not None:
             self.log_path = solver_process.keep_log(self.log_path, self.output)
 

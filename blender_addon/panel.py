@@ -134,7 +134,7 @@ def _draw_messages(layout: bpy.types.UILayout, run: job.Job) -> None:
         row.operator("macro.dismiss", text="", icon="X", emboss=False)
         if run.phase == "error":
             wrapped(box, run.message)
-        if run.phase == "cancelled":
+        if run.phase == "cancelled" and run.resumable:
             wrapped(box, "Turn on Resume under Advanced to go on from where it stopped.")
     if run.warnings:
         box = layout.box()

@@ -21,7 +21,7 @@ def capture(bpy, root, tmp_path_factory):
     """A tiny capture with the generator's own command."""
     folder = tmp_path_factory.mktemp("photos") / "beetle capture"  # spaces are part of the test
     command = [sys.executable, root / "synthetic" / "make_dataset.py", "--output", folder, "--scene", "beetle"]
-    command += ["--views", str(VIEWS), "--resolution", "64", "48", "--samples", "4", "--seed", "1"]
+    command += ["--views", str(VIEWS), "--held-out", "0", "--resolution", "64", "48", "--samples", "4", "--seed", "1"]
     answer = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     return folder
@@ -117,9 +117,9 @@ def press(bpy, extension, settings, capture):
     """Presses the button as in a window: a function that starts a short run and returns the panel's job module."""
     job = importlib.import_module(f"{extension}.blender_addon.job")
 
-    def start(output):
+    def start(output, iterations=5):
         settings.capture, settings.output = str(capture), str(output)
-        settings.preset, settings.iterations, settings.device = "draft", 5, "cpu"
+        settings.preset, settings.iterations, settings.device = "draft", iterations, "cpu"
         preferences = importlib.import_module(f"{extension}.blender_addon.preferences")
         job.begin(settings.request(), preferences.solver_python(), bpy.context.scene)
         return job
@@ -158,6 +158,22 @@ def test_another_file_opened_meanwhile_gets_nothing(bpy, press, tmp_path):
     assert str(tmp_path / "result") in job.current.warnings[-1]
     assert set(bpy.data.objects.keys()) == objects
     assert bpy.ops.macro.import_result(filepath=str(tmp_path / "result")) == {"FINISHED"}
+
+
+def test_cancel_leaves_a_checkpoint_and_no_result(bpy, press, tmp_path):
+    job = press(tmp_path / "result", iterations=100_000)
+    while job.current.title != "Optimizing scene and lens" or not job.current.done:
+        assert job._tick() is not None
+        time.sleep(0.1)
+    assert 0 < job.current.fraction < 0.1
+    assert bpy.ops.macro.cancel() == {"FINISHED"}
+    assert job.current.status == "Saving what is there"
+    hear_to_the_end(job)
+    assert (job.current.phase, job.current.resumable) == ("cancelled", True)
+    assert (tmp_path / "result" / "checkpoint.pt").is_file()
+    assert not (tmp_path / "result" / "result.json").exists()
+    assert "result" not in bpy.data.collections
+    assert bpy.ops.macro.reconstruct.poll()
 
 
 def test_disabling_the_extension_ends_the_solver(bpy, extension, press, tmp_path):
