@@ -7,7 +7,6 @@ The children here are small Python programs that print events; the real solver i
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -138,11 +137,9 @@ def test_an_interrupt_ends_the_child(child):
 
 def test_listening_never_waits(child):
     process = child("import time; time.sleep(60)")
-    started = time.monotonic()
     for _ in range(100):
         assert list(process.events()) == []
-    assert time.monotonic() - started < 20  # of the child's 60
-    assert process.running
+    assert process.running  # a call that waited for the pipe would have outlasted the child
 
 
 def test_child_has_clean_surroundings(child, monkeypatch, tmp_path):
