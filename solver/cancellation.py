@@ -28,12 +28,13 @@ class Cancellation:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Hold the exception back until `check`, for work that must not stop half way."""
+        """Hold the exception back until `check`, or the block's end, for work that must not stop half way."""
         self._deferred = True
         try:
             yield
         finally:
             self._deferred = False
+        self.check()
 
     def check(self) -> None:
         """Raise `Cancelled` if a signal came."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from solver.capture.images import load_mask, load_photo
 from solver.capture.types import Capture, Photo
+from solver.errors import SolverError
 from solver.optics.colour import linear_to_srgb
 
 
@@ -24,7 +25,7 @@ def load_training_photos(capture: Capture, device: torch.device) -> list[Trainin
     """Decode every photo and mask at the size of its camera.
 
     Raises:
-        SolverError: an image cannot be read.
+        SolverError: an image cannot be read, or the masks leave nothing of any photo.
     """
     loaded = []
     for photo in capture.photos:
@@ -32,4 +33,7 @@ def load_training_photos(capture: Capture, device: torch.device) -> list[Trainin
         image = torch.from_numpy(linear_to_srgb(load_photo(photo, *size))).to(device)
         mask = None if photo.mask_path is None else torch.from_numpy(load_mask(photo, *size)).to(device)
         loaded.append(TrainingPhoto(photo, image, mask))
+    if all(entry.mask is not None and not entry.mask.any() for entry in loaded):
+        folder = None if loaded[0].photo.mask_path is None else loaded[0].photo.mask_path.parent
+        raise SolverError("the masks are all black", where=folder, remedy="make the subject white in them")
     return loaded

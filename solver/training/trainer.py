@@ -16,7 +16,7 @@ from solver.cancellation import Cancellation
 from solver.capture.types import Capture
 from solver.config import ReconstructionSettings
 from solver.defocus.lens import DepthSamples, Lens, depth_samples, initial_lens
-from solver.errors import SolverError
+from solver.errors import Cancelled, SolverError
 from solver.events import Reporter
 from solver.gaussians.densification import densify, perturb
 from solver.gaussians.initialization import initialize, scene_centre, scene_size
@@ -57,6 +57,7 @@ class Trainer:
         self.checkpoint_path, self.preview_path = checkpoint_path, preview_path
         self.photos = load_training_photos(capture, device)
         self.training_indices = [i for i in range(len(self.photos)) if not is_held_out(i, settings)]
+        self.training_photos = [self.photos[i] for i in self.training_indices]
         self.step = 0
         self.generator = torch.Generator().manual_seed(settings.seed)
         self._queue: list[int] = []
@@ -68,6 +69,7 @@ class Trainer:
             min(settings.initial_gaussians, settings.max_gaussians),
             settings.sh_degree,
             np.random.default_rng(settings.seed),
+            most=settings.max_gaussians,
         )
         samples = [
             depth_samples(p.photo, capture.points, centre, local_sharpness(p.image.cpu().numpy())) for p in self.photos
@@ -76,7 +78,7 @@ class Trainer:
         lens = initial_lens(capture, samples)
         self.scene = Reconstruction(
             gaussians=gaussians.map(lambda tensor: tensor.to(device)),
-            background=initial_background(self.photos).to(device),
+            background=initial_background(self.training_photos).to(device),
             lens=_on_device(lens, device),
             capture=capture,
             settings=settings,
@@ -102,13 +104,12 @@ class Trainer:
                 if self.step % settings.preview_interval == 0 or self.step == total:
                     self.reporter.metric("loss", loss, self.step)
                     self._write_preview()
-                if self.step % settings.checkpoint_interval == 0 or self.step == total or self._cancelled():
+                stopping = self.cancellation.requested  # asked once: a signal may come at any time
+                if self.step % settings.checkpoint_interval == 0 or self.step == total or stopping:
                     self.save()
-                self.cancellation.check()
+                if stopping:
+                    raise Cancelled
         return self.scene
-
-    def _cancelled(self) -> bool:
-        return self.cancellation.requested
 
     def _train_one_step(self) -> float:
         scene, settings = self.scene, self.settings
@@ -165,7 +166,7 @@ class Trainer:
             budget=settings.max_gaussians,
             growth=settings.growth,
             dead_opacity=settings.dead_opacity,
-            dead=outside_masks(self.scene.gaussians.means.detach(), self.photos),
+            dead=outside_masks(self.scene.gaussians.means.detach(), self.training_photos),
             generator=self.generator,
         )
 
@@ -209,7 +210,7 @@ class Trainer:
         rates = {
             "means": self._means_rate(part),
             # Masks hide the background, and what their soft edges show of it would send it anywhere.
-            "background": 0.0 if any(p.mask is not None for p in self.photos) else settings.background_rate,
+            "background": 0.0 if any(p.mask is not None for p in self.training_photos) else settings.background_rate,
             "pupil": settings.pupil_rate * lens_rate,
             "focus": settings.focus_rate * self.focus_unit * lens_rate,
         }
@@ -223,7 +224,7 @@ class Trainer:
 
     def _write_preview(self) -> None:
         with torch.no_grad():
-            shown = self.photos[self.training_indices[0]]
+            shown = self.training_photos[0]
             rendering = self.scene.render(view_of_photo(shown.photo, self.scene.device))
         write_preview(self.preview_path, shown.image, linear_to_srgb(rendering.colour))
         self.reporter.preview(self.preview_path)
@@ -249,12 +250,18 @@ class Trainer:
             SolverError: it belongs to other photos or settings, or cannot be read.
         """
         content = load_checkpoint(self.checkpoint_path, self.scene.device)
-        if content["photos"] != [p.photo.name for p in self.photos]:
+        present = scene_state(self.scene)
+        same_poses = np.allclose(
+            [*content["scene_centre"], content["scene_size"]], [*present["scene_centre"], present["scene_size"]]
+        )
+        if content["photos"] != present["photos"] or not same_poses:
             raise SolverError(
-                "the checkpoint belongs to other photos", where=self.checkpoint_path, remedy="run without --resume"
+                f"the checkpoint belongs to other {'photos' if same_poses else 'poses'}",
+                where=self.checkpoint_path,
+                remedy="run without --resume",
             )
-        previous, present = json.loads(content["settings"]), dataclasses.asdict(self.settings)
-        changed = sorted(name for name in present if present[name] != previous.get(name))
+        previous, wanted = json.loads(content["settings"]), dataclasses.asdict(self.settings)
+        changed = sorted(name for name in wanted if wanted[name] != previous.get(name))
         if changed:
             raise SolverError(
                 f"the checkpoint was made with other settings ({', '.join(changed)})",
@@ -333,11 +340,16 @@ def restore_scene(scene: Reconstruction, content: dict[str, Any]) -> None:
 
 
 def outside_masks(means: Tensor, photos: list[TrainingPhoto]) -> Tensor:  # [N, 3] -> [N] bool
-    """Gaussians that the masks say are not the subject; none where there are no masks."""
+    """Gaussians that the masks say are not the subject; none where there are no masks.
+
+    A photo without a mask shows the subject everywhere; one whose mask is empty shows none of it, and says nothing.
+    """
     seen = torch.zeros(len(means), device=means.device)
     outside = torch.zeros_like(seen)
+    if all(entry.mask is None for entry in photos):
+        return outside.bool()
     for entry in photos:
-        if entry.mask is None:
+        if entry.mask is not None and not entry.mask.any():
             continue
         camera = entry.photo.camera
         pose = torch.as_tensor(entry.photo.world_to_camera, dtype=means.dtype, device=means.device)
@@ -346,10 +358,11 @@ def outside_masks(means: Tensor, photos: list[TrainingPhoto]) -> Tensor:  # [N, 
         column = (camera.fx * local[:, 0] / depth + camera.cx).floor().long()
         row = (camera.fy * local[:, 1] / depth + camera.cy).floor().long()
         inside = (local[:, 2] > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
-        masked_out = torch.zeros_like(inside)
-        masked_out[inside] = entry.mask[row[inside], column[inside]] < 0.5
         seen += inside
-        outside += masked_out
+        if entry.mask is not None:
+            masked_out = torch.zeros_like(inside)
+            masked_out[inside] = entry.mask[row[inside], column[inside]] < 0.5
+            outside += masked_out
     return outside > _OUTSIDE_SHARE * seen.clamp(min=1)
 
 

@@ -2,12 +2,17 @@
 """Growth of the Gaussians: what changes, what must not."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from solver.capture.types import Camera, Photo
 from solver.gaussians.densification import densify, perturb, shared_between_copies
 from solver.gaussians.model import Gaussians, rotation_matrices
+from solver.training.photos import TrainingPhoto
+from solver.training.trainer import outside_masks
 
 
 def random_gaussians(n: int = 40) -> Gaussians:
@@ -130,3 +135,21 @@ def test_gaussians_that_are_not_finite_are_replaced():
     grown = grow(gaussians, trained(gaussians))
     assert len(grown) == 50
     assert all(tensor.isfinite().all() for tensor in grown.tensors().values())
+
+
+def photo_of(mask: torch.Tensor | None) -> TrainingPhoto:
+    """A camera at the origin that looks along z."""
+    camera = Camera(20, 10, 20.0, 20.0, 10.0, 5.0)
+    return TrainingPhoto(Photo("p", Path("p.png"), camera, np.eye(4)), torch.zeros(10, 20, 3), mask)
+
+
+def test_masks_say_what_is_not_the_subject():
+    left = torch.zeros(10, 20)
+    left[:, :10] = 1
+    means = torch.tensor([[-1.0, 0, 4], [1, 0, 4], [1, 0, -4], [99, 0, 4]])  # left, right, behind, beside
+    assert outside_masks(means, [photo_of(left)]).tolist() == [False, True, False, False]
+    assert outside_masks(means, [photo_of(None)]).tolist() == [False] * 4
+    others = [photo_of(None)] * 4
+    assert outside_masks(means, [photo_of(left), *others]).tolist() == [False] * 4  # a fifth of the photos
+    assert outside_masks(means, [photo_of(left), *others[:2]]).tolist() == [False, True, False, False]
+    assert outside_masks(means, [photo_of(torch.zeros(10, 20))]).tolist() == [False] * 4
