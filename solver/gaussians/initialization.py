@@ -20,16 +20,18 @@ def scene_centre(photos: tuple[Photo, ...]) -> np.ndarray:
     """The point nearest to all optical axes in the least-squares sense, [3], world.
 
     Falls back to a point ahead of the mean camera, twice as far as the cameras are spread, where the axes are
-    parallel.
+    parallel or meet behind the cameras.
     """
     centres = np.stack([photo.centre for photo in photos])
     axes = np.stack([photo.world_to_camera[2, :3] for photo in photos])
     projectors = np.eye(3) - axes[:, :, None] * axes[:, None, :]
     system = projectors.sum(0)
-    if np.linalg.cond(system) > 1e6:
-        spread = np.linalg.norm(centres - centres.mean(0), axis=1).max()
-        return centres.mean(0) + 2 * (spread or 1.0) * axes.mean(0)
-    return np.linalg.solve(system, np.einsum("nij,nj->i", projectors, centres))
+    if np.linalg.cond(system) <= 1e6:
+        nearest = np.linalg.solve(system, np.einsum("nij,nj->i", projectors, centres))
+        if np.median(((nearest - centres) * axes).sum(1)) > 0:
+            return nearest
+    spread = np.linalg.norm(centres - centres.mean(0), axis=1).max()
+    return centres.mean(0) + 2 * (spread or 1.0) * axes.mean(0)
 
 
 def scene_size(capture: Capture) -> float:
@@ -42,7 +44,9 @@ def scene_size(capture: Capture) -> float:
     return float(np.median(widths))
 
 
-def initialize(capture: Capture, count: int, sh_degree: int, generator: np.random.Generator) -> Gaussians:
+def initialize(
+    capture: Capture, count: int, sh_degree: int, generator: np.random.Generator, *, most: int | None = None
+) -> Gaussians:
     """Round Gaussians at the sparse points, in their colours, and dark grey ones at random places.
 
     Each is as wide as the mean gap to its three nearest neighbours.
@@ -52,11 +56,15 @@ def initialize(capture: Capture, count: int, sh_degree: int, generator: np.rando
         count: how many Gaussians to start with, unless there are more sparse points or less common space.
         sh_degree: of the colour coefficients, which are all zero but the constant one.
         generator: of the random places and turns.
+        most: a random choice of so many is taken of the sparse points if there are more.
 
     Raises:
         SolverError: the cameras look at no common space.
     """
     positions, colours = _sparse(capture)
+    if most is not None and len(positions) > most:
+        chosen = np.sort(generator.choice(len(positions), most, replace=False))
+        positions, colours = positions[chosen], colours[chosen]
     missing = count - len(positions)
     if missing > 0:
         random = _random_positions(capture, positions, missing, generator)

@@ -116,3 +116,17 @@ def test_cameras_that_share_nothing_are_told():
     )
     with pytest.raises(SolverError, match="look at no common space"):
         initialize(Capture(Path("somewhere"), photos), 100, 0, np.random.default_rng(0))
+
+
+def test_more_points_than_the_budget_are_thinned_out():
+    positions = np.random.default_rng(1).normal(size=(500, 3))
+    points = SparsePoints(positions, np.zeros((500, 3), np.uint8))
+    gaussians = initialize(Capture(Path(), orbit(), points), 50, 0, np.random.default_rng(0), most=200)
+    assert len(gaussians) == 200
+    assert len(np.unique(gaussians.means.numpy(), axis=0)) == 200
+    assert np.isin(gaussians.means.numpy()[:, 0], positions[:, 0].astype(np.float32)).all()
+
+
+def test_axes_that_meet_behind_the_cameras_have_a_centre_ahead():
+    photos = tuple(looking_at([x, 0, 0], [3 * x, 9, 0]) for x in (-1.0, 0.0, 1.0))
+    assert scene_centre(photos)[1] > 0
