@@ -169,7 +169,9 @@ def _run(command: Any, arguments: list[str], watcher: Reporter) -> int:
             )
         )
         return EXIT_ERROR
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
         watcher.error(
             SolverError("this machine's memory does not suffice", remedy="lower --max-size, or choose a smaller preset")
         )
@@ -178,6 +180,14 @@ def _run(command: Any, arguments: list[str], watcher: Reporter) -> int:
         watcher.cancelled()
         return EXIT_CANCELLED
     return EXIT_DONE
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch has a class of error for the memory of CUDA cards, and nothing but words for the processor's."""
+    told = str(error).lower()
+    return isinstance(error, MemoryError) or any(
+        words in told for words in ("out of memory", "can't allocate memory", "not enough memory")
+    )
 
 
 def _number(value: Any) -> str:

@@ -83,6 +83,12 @@ def load_plain_photos(
     """
     settings = settings or Settings()
     photos = find_photos(path, reporter)
+    if len(photos) < MINIMUM_PHOTOS:
+        raise SolverError(
+            f"the folder holds {len(photos)} photos, too few to find poses from",
+            where=path,
+            remedy="add photos from other viewpoints, 15 or more",
+        )
     folder = photo_folder(path)
     found = find_masks(photos, masks, [path / MASKS, folder.parent / MASKS])
     focal_length = _focal_length_prior(photos)

@@ -18,7 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from solver.cli import main
+from solver.cli import _run, main
+from solver.events import reporter
 
 ROOT = Path(__file__).parents[2]
 SINGULAR = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
@@ -130,6 +131,13 @@ def test_one_photo(refused, tmp_path):
     assert "the folder holds one photo; add photos" in told
 
 
+def test_two_photos(refused, photos, tmp_path):
+    """Said before the search for poses, which takes three."""
+    (photos / "p2.png").unlink()
+    told = refused("reconstruct", photos, "--output", tmp_path / "result")
+    assert told.startswith(f"{photos}: the folder holds 2 photos, too few to find poses from; add photos")
+
+
 def test_a_photo_instead_of_a_folder(refused, photos, tmp_path):
     told = refused("reconstruct", photos / "p0.png", "--output", tmp_path / "result")
     assert told.startswith(f"{photos / 'p0.png'}: the capture is a file")
@@ -237,6 +245,15 @@ def test_masks_that_are_not_there(refused, capture, tmp_path):
     assert told.startswith(f"{masks}: the folder of masks has none for view_00.png and 9 others")
 
 
+def test_masks_that_are_all_black(refused, capture, tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for image in (capture / "images").iterdir():
+        Image.new("L", (72, 54)).save(masks / image.name)
+    told = refused("reconstruct", capture, "--output", tmp_path / "result", "--masks", masks, "--device", "cpu")
+    assert told == f"{masks}: the masks are all black; make the subject white in them."
+
+
 def test_training_on_sharp_images_that_are_not_there(refused, capture, photos, tmp_path):
     arguments = ("--output", tmp_path / "result", "--train-on", "sharp")
     assert "no sharp images; leave --train-on sharp out" in refused("reconstruct", photos, *arguments)
@@ -281,6 +298,29 @@ def test_resuming_from_a_damaged_checkpoint(refused, capture, tmp_path):
     assert told.startswith(f"{tmp_path / 'result' / 'checkpoint.pt'}: the checkpoint is damaged")
     assert "without --resume" in told
     assert (tmp_path / "result" / "checkpoint.pt").exists()
+
+
+def test_resuming_with_other_poses(refused, result, capture, tmp_path):
+    """As after masks or settings that made the poses be found anew: the old Gaussians stand in another world."""
+    folder = shutil.copytree(result, tmp_path / "result")
+
+    def move(content):
+        content["frames"][3]["transform_matrix"][0][3] += 5
+
+    edit(capture / "transforms.json", move)
+    arguments = ("--preset", "draft", "--iterations", "3", "--set", "initial_gaussians=300", "sh_degree=0")
+    told = refused("reconstruct", capture, "--output", folder, *arguments, "--device", "cpu", "--resume")
+    assert told == f"{folder / 'checkpoint.pt'}: the checkpoint belongs to other poses; run without --resume."
+
+
+@pytest.mark.parametrize("take", [torch.empty, lambda size: np.empty(size, np.float32)])
+def test_memory_that_does_not_suffice(capsys, take):
+    class Greedy:
+        def run(self, watcher, arguments):
+            take(10**15)
+
+    assert _run(Greedy(), [], reporter("text")) == 1
+    assert "memory does not suffice; lower --max-size" in capsys.readouterr().err
 
 
 # evaluate and render
