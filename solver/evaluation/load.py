@@ -14,7 +14,7 @@ from solver.defocus.lens import Lens
 from solver.errors import SolverError
 from solver.files import read_json
 from solver.gaussians.model import Gaussians
-from solver.rasterization import choose_backend
+from solver.rasterization import choose_backend, prepare
 from solver.training.checkpoint import load_checkpoint
 from solver.training.reconstruction import Reconstruction
 
@@ -30,6 +30,7 @@ def load_reconstruction(folder: Path) -> Reconstruction:
     result = read_json(folder / "result.json", "the result's description")
     cameras = read_transforms(folder / "transforms.json", images_required=False)
     backend, device = choose_backend("auto")
+    prepare(backend)
     content = load_checkpoint(folder / "checkpoint.pt", device)
     try:
         scene = Reconstruction(

@@ -8,6 +8,8 @@ in PyTorch, with an accurate determinant for needles and with gradients to K, wh
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import torch
@@ -75,10 +77,12 @@ def prepare() -> None:
     half = torch.full((1, 3), 0.5, device="cuda")
     view, settings = View(world_to_camera, K, TILE, TILE), RasterizationSettings()
     try:
-        render(row[:, :3], row, half, half[:, 0], half[:, None], None, view, None, 0, settings)
+        with redirect_stdout(sys.stderr):  # gsplat tells of compiling on stdout, where only events belong
+            render(row[:, :3], row, half, half[:, 0], half[:, None], None, view, None, 0, settings)
     except (ImportError, AttributeError, OSError, RuntimeError) as error:  # gsplat has no error of its own
+        reason = str(error).strip().partition("\n")[0]
         raise SolverError(
-            f"gsplat cannot load its CUDA kernels ({error})",
+            f"gsplat cannot load its CUDA kernels ({reason})",
             remedy="install the CUDA toolkit or a gsplat wheel made for this PyTorch, or use --device cpu",
         ) from error
 
