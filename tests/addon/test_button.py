@@ -4,6 +4,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 VIEWS = 6
 ITERATIONS = 40
@@ -188,20 +190,90 @@ def test_disabling_the_extension_ends_the_solver(bpy, extension, press, tmp_path
     addon_utils.enable(extension)
 
 
-def test_solvers_error_is_shown_and_nothing_is_left(bpy, settings, panel, tmp_path):
-    empty = tmp_path / "empty"
-    empty.mkdir()
+def noise(path, size=(64, 48)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(len(path.name) + size[0]).integers(0, 256, (size[1], size[0], 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+def spoil_transforms(capture, change):
+    content = json.loads((capture / "transforms.json").read_text())
+    change(content["frames"][1])
+    (capture / "transforms.json").write_text(json.dumps(content))
+
+
+def no_photos(folder, capture):
+    folder.mkdir()
+    return folder
+
+
+def one_photo(folder, capture):
+    noise(folder / "a.png")
+    return folder / "a.png"
+
+
+def unreadable_photo(folder, capture):
+    for name in ("a", "bb", "ccc"):
+        noise(folder / f"{name}.png")
+    (folder / "bb.png").write_bytes((folder / "bb.png").read_bytes()[:900])
+    return folder / "bb.png"
+
+
+def two_sizes(folder, capture):
+    for name in ("a", "bb", "ccc"):
+        noise(folder / f"{name}.png")
+    noise(folder / "odd.png", size=(60, 48))
+    return folder / "odd.png"
+
+
+def nothing_in_common(folder, capture):
+    for name in ("a", "bb", "ccc"):
+        noise(folder / f"{name}.png", size=(200, 150))
+    return folder
+
+
+def missing_image(folder, capture):
+    shutil.copytree(capture, folder)
+    (folder / "images" / "view_001.png").unlink()
+    return folder / "images" / "view_001.png"
+
+
+def singular_matrix(folder, capture):
+    shutil.copytree(capture, folder)
+    spoil_transforms(folder, lambda frame: frame.update(transform_matrix=[[0.0] * 4] * 3 + [[0, 0, 0, 1.0]]))
+    return folder / "transforms.json"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [no_photos, one_photo, unreadable_photo, two_sizes, nothing_in_common, missing_image, singular_matrix],
+)
+def test_bad_input_is_one_sentence_in_the_panel(bpy, settings, panel, capture, tmp_path, spoil):
+    """The sentence of the real solver; it names the culprit or its folder, and nothing is left."""
     output = tmp_path / "result"
-    settings.capture, settings.output = str(empty), str(output)
+    culprit = spoil(tmp_path / "bad", capture)
+    settings.capture, settings.output = str(tmp_path / "bad"), str(output)
     with pytest.raises(RuntimeError) as caught:
         bpy.ops.macro.reconstruct()
     assert panel().phase == "error"
-    assert str(empty) in panel().message
-    assert panel().message.count("\n") == 0
+    assert culprit.name in panel().message or str(tmp_path / "bad") in panel().message
+    assert "; " in panel().message  # what is wrong; what to do
+    assert "\n" not in panel().message
+    assert "Traceback" not in panel().message
     assert panel().message in str(caught.value)
     assert panel().log_path.is_file()
     assert not output.exists()
     assert "result" not in bpy.data.collections
+
+
+def test_output_that_cannot_be_written_is_one_sentence_in_the_panel(bpy, settings, panel, capture, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    settings.capture, settings.output = str(capture), str(tmp_path / "file" / "result")
+    with pytest.raises(RuntimeError):
+        bpy.ops.macro.reconstruct()
+    assert panel().phase == "error"
+    assert str(tmp_path / "file") in panel().message
+    assert (tmp_path / "file").read_text() == "in the way"
 
 
 @pytest.mark.parametrize("python", ["", "/no/such/python"])
