@@ -133,6 +133,8 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            scene.background.clamp_(min=0)  # below, where it is drawn as black, no gradient would bring it back
 
         densifies = part < settings.densify_until
         if densifies:

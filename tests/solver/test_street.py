@@ -11,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from solver.cancellation import Cancellation
+from solver.capture import load_capture
 from solver.cli import main
 from solver.config import settings_for
 from solver.errors import SolverError
@@ -20,6 +23,7 @@ from solver.evaluation.evaluate import evaluate
 from solver.events import Reporter
 from solver.export.images import read_exr
 from solver.reconstruct import Job, reconstruct
+from solver.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 QUICK = {"iterations": 300, "max_gaussians": 3000, "initial_gaussians": 2000, "sh_degree": 0}
@@ -110,6 +114,26 @@ def test_resume_ends_where_an_unbroken_run_ends(tiny_capture, tmp_path):
     resumed = json.loads((tmp_path / "broken" / "result.json").read_text())
     assert resumed["settings"]["iterations"] == 300
     assert (tmp_path / "broken" / "splats.ply").read_bytes() == (unbroken / "splats.ply").read_bytes()
+
+
+def test_a_dark_background_can_become_light_again(tiny_capture, tmp_path):
+    """The photos' is 0.3; the optimizer overshoots from black to below it, where nothing is seen of it."""
+    settings = settings_for("draft", **{**QUICK, "initial_gaussians": 50, "max_gaussians": 100, "growth": 0})
+    capture = load_capture(tiny_capture.folder, poses_folder=tmp_path / "poses", find_points=False)
+    trainer = Trainer(
+        capture,
+        settings,
+        backend="cpu",
+        device=torch.device("cpu"),
+        checkpoint_path=tmp_path / "checkpoint.pt",
+        preview_path=tmp_path / "preview.png",
+        reporter=Reporter(),
+        cancellation=Cancellation(),
+    )
+    with torch.no_grad():
+        trainer.scene.background.fill_(-0.02)
+    trainer.run()
+    assert trainer.scene.background.min() > 0.02
 
 
 def test_resume_with_other_settings_is_refused(tiny_capture, deblurred):
