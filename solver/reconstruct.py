@@ -16,7 +16,7 @@ from solver.config import DeviceChoice, ReconstructionSettings
 from solver.errors import SolverError
 from solver.events import Reporter
 from solver.export.result import RunRecord, write_images, write_result
-from solver.files import no_empty_folder_left, require_writable_folder
+from solver.files import no_empty_folder_left, read_json, require_writable_folder
 from solver.rasterization import Backend, choose_backend, prepare
 from solver.surface.depth_views import render_sharp
 from solver.surface.fusion import fuse
@@ -69,13 +69,15 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
 
         reporter.stage("surface", "Making the surface")
         psnr = _psnr_of_photos(scene, trainer.photos)
+        trainer.save()  # again, with the focus of photos that were held out
+        masks = _masks(trainer.photos)
+        del trainer  # and with it the photos and the optimizers' moments: gigabytes in a large run
         views = [render_sharp(scene, photo) for photo in capture.photos]
-        mesh = fuse(views, _masks(trainer.photos), _MESH_RESOLUTION[job.settings.preset], reporter.progress)
+        mesh = fuse(views, masks, _MESH_RESOLUTION[job.settings.preset], reporter.progress)
         if mesh is None:
             reporter.warning("No surface was found; the result has splats and images only")
 
         reporter.stage("export", "Writing the result")
-        trainer.save()
         write_images(output, scene, views, reporter.progress)
         reporter.finish_stage()
         record = RunRecord(
@@ -157,10 +159,19 @@ def _require_place_for_result(output: Path, capture: Path) -> None:
         raise SolverError("the output folder is the capture itself", where=output, remedy=remedy)
     if any(image.name != _PREVIEW for image in list_images(output)):
         raise SolverError("the output folder holds photos", where=output, remedy=remedy)
-    if not any((output / name).exists() for name in (_DESCRIPTION, _CHECKPOINT)):
-        foreign = [name for name in (*_FILES, *_FOLDERS) if (output / name).exists()]
+    if not (output / _CHECKPOINT).exists() and not _is_result(output):
+        foreign = [name for name in (_DESCRIPTION, *_FILES, *_FOLDERS) if (output / name).exists()]
         if foreign:
             raise SolverError(f"the output folder holds {foreign[0]} of something else", where=output, remedy=remedy)
+
+
+def _is_result(folder: Path) -> bool:
+    """Whether the folder's description is one of ours; other programs write a result.json too."""
+    try:
+        content = read_json(folder / _DESCRIPTION, "the result's description")
+    except SolverError:
+        return False
+    return isinstance(content, dict) and {"format_version", "splats", "photos"} <= content.keys()
 
 
 def _remove_previous_result(output: Path) -> None:

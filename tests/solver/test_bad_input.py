@@ -217,6 +217,10 @@ def test_output_where_something_else_is(refused, capture, tmp_path):
     told = refused("reconstruct", capture, "--output", tmp_path / "other")
     assert "the output folder holds depth of something else" in told
     assert (tmp_path / "other" / "depth" / "soundings.txt").exists()
+    (tmp_path / "other" / "result.json").write_text('{"soundings": 3}')
+    told = refused("reconstruct", capture, "--output", tmp_path / "other")
+    assert "the output folder holds result.json of something else" in told
+    assert (tmp_path / "other" / "depth" / "soundings.txt").exists()
 
 
 def test_full_disk(result, capture, refused, tmp_path):
