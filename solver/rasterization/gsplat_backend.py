@@ -58,7 +58,8 @@ def render(
     features = torch.cat(parts, -1)  # [M, 4 + E]
 
     if len(kept) == 0:
-        nothing = features.sum() + projection.opacities.sum() * 0  # zero, and still part of the graph
+        projected = (features, projection.means2d[kept], projection.conics[kept], projection.opacities[kept])
+        nothing = torch.stack([tensor.sum() for tensor in projected]).sum()  # zero, and still part of the graph
         image = nothing.expand(view.height, view.width, features.shape[1])
         return image, image[..., 0], projection.visible
     image, alpha = _composite(projection, kept, features, view)
