@@ -8,6 +8,7 @@ import argparse
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 CAPTURE = ("--scene", "beetle", "--views", "20", "--held-out", "0", "--resolution", "200", "150", "--samples", "12")
 TRAINING = ("--preset", "draft", "--iterations", "1500")
 SHOWN_VIEWS = 3
+SCENE_SCRIPT = ROOT / "scripts" / "demo_scene.py"
 
 
 def main() -> int:
@@ -35,13 +37,16 @@ def main() -> int:
         ),
         (
             "Importing the result into Blender and rendering it",
-            [ROOT / "scripts" / "demo_scene.py", "--result", result, "--output", output],
+            [SCENE_SCRIPT, "--result", result, "--output", output],
         ),
     )
     for number, (title, command) in enumerate(steps, start=1):
         print(f"[{number}/{len(steps)}] {title}", flush=True)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        code = subprocess.run([sys.executable, *map(str, command)], env=environment, check=False).returncode
+        log = output / "blender.log" if command[0] == SCENE_SCRIPT else None  # Blender tells of every sample
+        with log.open("w") if log else nullcontext() as stdout:
+            arguments = [sys.executable, *map(str, command)]
+            code = subprocess.run(arguments, env=environment, stdout=stdout, check=False).returncode
         if code != 0:
             print(f"The demo stopped; make demo goes on from here, or begins anew without {output}.", file=sys.stderr)
             return code
