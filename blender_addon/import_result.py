@@ -104,6 +104,8 @@ def show(scene: bpy.types.Scene, collection: bpy.types.Collection, part: str, sh
     if child is None:
         return
     for view_layer in scene.view_layers:
+        if view_layer.layer_collection is None:  # a scene that was never shown, from Blender 5.1 on
+            view_layer.update()
         for layer in _layers(view_layer.layer_collection, child):
             layer.exclude = not shown
 
@@ -124,7 +126,11 @@ def bounds(collection: bpy.types.Collection) -> tuple[np.ndarray, float] | None:
     return None
 
 
-def _layers(layer: bpy.types.LayerCollection, collection: bpy.types.Collection) -> list[bpy.types.LayerCollection]:
+def _layers(
+    layer: bpy.types.LayerCollection | None, collection: bpy.types.Collection
+) -> list[bpy.types.LayerCollection]:
+    if layer is None:
+        return []
     found = [layer] if layer.collection == collection else []
     for child in layer.children:
         found += _layers(child, collection)
