@@ -104,7 +104,7 @@ def show(scene: bpy.types.Scene, collection: bpy.types.Collection, part: str, sh
     if child is None:
         return
     for view_layer in scene.view_layers:
-        if view_layer.layer_collection is None:  # a scene that was never shown, from Blender 5.1 on
+        if view_layer.layer_collection is None:  # a scene that was never shown, in Blender 5.2
             view_layer.update()
         for layer in _layers(view_layer.layer_collection, child):
             layer.exclude = not shown
