@@ -300,14 +300,19 @@ def focus_weights(
     """How much each pixel counts, falling with its circle of confusion; 1 on average.
 
     Detail reaches a point from the few photos that hold it in focus; without weights the many others outvote them.
+    Where no surface is rendered, and so no circle is known, a pixel counts as the others do on average.
     """
     with torch.no_grad():
-        depth = rendering.depth / rendering.alpha.clamp(min=1e-3)
+        alpha = rendering.alpha
+        depth = rendering.depth / alpha.clamp(min=1e-3)
         coc = circle_of_confusion_px(
             depth.clamp(min=1e-6), aperture.pupil_diameter, aperture.inverse_focus_distance, principal_distance_px
         )
-        weights = 1 / (1 + (coc / half_weight_coc_px) ** 2)
-        return weights / weights.mean().clamp(min=1e-6)
+        weights = alpha / (1 + (coc / half_weight_coc_px) ** 2)
+        surface, total = alpha.sum(), weights.sum()
+        if total < 1e-6 * alpha.numel():
+            return torch.ones_like(alpha)
+        return weights * (surface / total) + (1 - alpha)
 
 
 def uses_defocus(settings: ReconstructionSettings) -> bool:
