@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .construction import MacroScene
 
-SCENES = ("beetle",)
+SCENES = ("beetle", "circuit_board", "coin", "flower", "mineral", "moss", "shell", "watch")
 
 
 def build(name: str) -> "MacroScene":

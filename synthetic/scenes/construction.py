@@ -27,6 +27,9 @@ class MacroScene:
     radius_mm: float  # round the centre: surfaces within it may be focused on
     field_width_mm: float  # width of the frame at the centre
     elevations: tuple[float, float]  # degrees above the horizon, of the views
+    view_plan: str = "hemisphere"  # of views.PLANS, where the user asks for none
+    f_number: float = 9.0  # where the user asks for none
+    masked: bool = False  # the subject stands on a plain background, and masks are part of the capture
 
 
 def add_mesh(name: str, geometry: Geometry, material: bpy.types.Material, *, smooth: bool = True) -> bpy.types.Object:
