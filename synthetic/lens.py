@@ -7,9 +7,11 @@ A point at depth d is spread over a uniform disc of diameter
 
     c = D f_px |1/d - 1/d0|
 
-(equation (1) of solver/optics/circle_of_confusion.py; Cycles follows it).
+(equation (1) of solver/optics/circle_of_confusion.py; Cycles follows it). With aperture blades the disc is replaced by
+the regular polygon that is inscribed in it.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +24,8 @@ class Lens:
     focal_length_mm: float
     f_number: float
     sensor_width_mm: float  # along the image's width
+    blades: int = 0  # of the aperture, 3 or more; 0 is a round one
+    blade_rotation_degrees: float = 0.0  # as Blender's camera has it
 
     @property
     def pupil_diameter_mm(self) -> float:
@@ -35,6 +39,17 @@ class Lens:
     def distance_mm(self, field_width_mm: float) -> float:
         """The depth at which the frame is `field_width_mm` wide."""
         return field_width_mm * self.focal_length_mm / self.sensor_width_mm
+
+    @property
+    def kernel_variance(self) -> float:
+        """Variance of the blur kernel on each axis, px^2, over the square of the circle of confusion's diameter.
+
+        A uniform disc of radius R has R^2/4 on each axis. A regular polygon of n corners in it consists of isosceles
+        triangles of height a = R cos(pi/n) and half base s = R sin(pi/n); over one, seen from its apex, the mean of
+        x^2 + y^2 is a^2/2 + s^2/6 = R^2 (2 + cos(2 pi/n)) / 6. Half of it falls to each axis, since a regular polygon
+        of three corners or more has no preferred one.
+        """
+        return (2 + math.cos(2 * math.pi / self.blades)) / 48 if self.blades else 1 / 16
 
     def circle_of_confusion_px(
         self,

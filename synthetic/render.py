@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rendering in Cycles: the camera, the settings, one image at a time."""
 
+import math
 from pathlib import Path
 
 import bpy
@@ -65,6 +66,8 @@ def add_camera(lens: Lens) -> bpy.types.Object:
     data.lens, data.sensor_width = lens.focal_length_mm, lens.sensor_width_mm
     data.clip_start, data.clip_end = 1e-3, 100.0
     data.dof.aperture_fstop = lens.f_number
+    data.dof.aperture_blades = lens.blades
+    data.dof.aperture_rotation = math.radians(lens.blade_rotation_degrees)
     camera = bpy.data.objects.new("Camera", data)
     scene.collection.objects.link(camera)
     scene.camera = camera
