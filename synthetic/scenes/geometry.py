@@ -48,6 +48,21 @@ def merged(parts: Sequence[Geometry]) -> Geometry:
     )
 
 
+def copies(
+    part: Geometry,
+    turns: np.ndarray,  # [N, 3, 3]
+    places: np.ndarray,  # [N, 3], mm
+    **attributes: np.ndarray,  # name=[N], a number for each copy
+) -> Geometry:
+    """Copies of `part` under x -> turn x + place, as one mesh; a turn may scale too."""
+    count, size = len(places), len(part.vertices)
+    vertices = np.einsum("nij,vj->nvi", turns, part.vertices) + places[:, None]
+    triangles = part.triangles + size * np.arange(count)[:, None, None]
+    shared = {name: np.tile(values, count) for name, values in part.attributes.items()}
+    own = {name: np.repeat(values, size) for name, values in attributes.items()}
+    return Geometry(vertices.reshape(-1, 3), triangles.reshape(-1, 3), shared | own)
+
+
 def sheet(points: np.ndarray, *, closed: bool = False) -> Geometry:
     """The surface through a grid of `points` [R, C, 3]; `closed` joins the last column to the first.
 
@@ -115,6 +130,16 @@ def rotation(axis: ArrayLike, angle: float) -> np.ndarray:
     x, y, z = _unit(np.asarray(axis, dtype=np.float64))
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def turns_to(directions: np.ndarray, spins: np.ndarray) -> np.ndarray:
+    """The matrices [N, 3, 3] that spin by `spins` [N] (radians) about z and then turn z to `directions` [N, 3]."""
+    z = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    x = np.cross(np.where(abs(z[:, 2:]) < 0.9, [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]), z)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    y = np.cross(z, x)
+    cosine, sine = np.cos(spins)[:, None], np.sin(spins)[:, None]
+    return np.stack([cosine * x + sine * y, cosine * y - sine * x, z], axis=-1)
 
 
 def random_rotation(rng: np.random.Generator) -> np.ndarray:

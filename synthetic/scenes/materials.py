@@ -29,6 +29,21 @@ class Material:
             self._set(self._shader.inputs[name.replace("_", " ")], value)
         return self.material
 
+    def let_through(self, share: Any, colour: Any) -> None:
+        """Give `share` of the shading to light that comes from behind, scattered: thin leaves and petals."""
+        nodes = self._tree.nodes
+        through, mix = nodes.new("ShaderNodeBsdfTranslucent"), nodes.new("ShaderNodeMixShader")
+        self._set(through.inputs["Color"], colour)
+        self._set(mix.inputs[0], share)
+        self._link(self._shader.outputs[0], mix.inputs[1])
+        self._link(through.outputs[0], mix.inputs[2])
+        output = next(node for node in nodes if node.type == "OUTPUT_MATERIAL")
+        self._link(mix.outputs[0], output.inputs["Surface"])
+
+    def behind(self) -> NodeSocket:
+        """1 where the surface is seen from its inside, else 0."""
+        return self._tree.nodes.new("ShaderNodeNewGeometry").outputs["Backfacing"]
+
     def attribute(self, name: str) -> NodeSocket:
         """A number on the mesh's vertices."""
         node = self._tree.nodes.new("ShaderNodeAttribute")
