@@ -8,6 +8,7 @@ its unit is the metre, its lens is the engraved one, and "Object" texture coordi
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import bpy
 import numpy as np
@@ -52,6 +53,24 @@ def add_mesh(name: str, geometry: Geometry, material: bpy.types.Material, *, smo
     thing.matrix_world = Matrix.Scale(MM, 4)
     bpy.context.scene.collection.objects.link(thing)
     return thing
+
+
+@cache
+def lettering(text: str) -> Geometry:
+    """A line of `text` in Blender's own font, flat in the x-y plane, capitals 1 mm high, centred on the origin."""
+    curve = bpy.data.curves.new("Lettering", "FONT")
+    curve.body, curve.resolution_u, curve.align_x = text, 3, "CENTER"
+    curve.size = 1 / 0.69  # a capital's height in the built-in font
+    thing = bpy.data.objects.new("Lettering", curve)
+    mesh = thing.to_mesh()
+    mesh.calc_loop_triangles()
+    vertices, triangles = np.empty(3 * len(mesh.vertices)), np.empty(3 * len(mesh.loop_triangles), np.int32)
+    mesh.vertices.foreach_get("co", vertices)
+    mesh.loop_triangles.foreach_get("vertices", triangles)
+    thing.to_mesh_clear()
+    bpy.data.objects.remove(thing)
+    bpy.data.curves.remove(curve)
+    return Geometry(vertices.reshape(-1, 3) - [0, 0.5, 0], triangles.reshape(-1, 3))
 
 
 def add_softbox(

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -123,6 +124,61 @@ def stone(size: np.ndarray, rng: np.random.Generator, roughness: float = 0.35, r
     sphere = ball(1.0, rows, 2 * rows)
     bumps = fractal_noise(sphere.vertices * 1.1 + rng.uniform(-50, 50, 3), 3, seed=7)
     return Geometry(sphere.vertices * (1 + roughness * bumps[:, None]) * size, sphere.triangles)
+
+
+def box(size: ArrayLike, bevel: float = 0.0, segments: int = 1) -> Geometry:
+    """A block of `size` [3] round the origin with rounded edges, to be shaded flat."""
+    half = np.asarray(size, dtype=np.float64) / 2
+    steps = segments + 1
+    quarter = np.linspace(0, np.pi / 2, steps)
+    latitude = np.concatenate([quarter - np.pi / 2, quarter])[:, None]
+    longitude = np.concatenate([quarter + turn * np.pi / 2 for turn in range(4)])[None]
+    direction = np.stack(
+        np.broadcast_arrays(
+            np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)
+        ),
+        -1,
+    )
+    sign = np.empty_like(direction)
+    sign[..., 0] = np.repeat([1, -1, -1, 1], steps)
+    sign[..., 1] = np.repeat([1, 1, -1, -1], steps)
+    sign[..., 2] = np.repeat([-1, 1], steps)[:, None]
+    points = sign * (half - bevel) + bevel * direction
+    lids = np.zeros((2, 1, 3))
+    lids[:, 0, 2] = -half[2], half[2]
+    lids = np.broadcast_to(lids, (2, points.shape[1], 3))
+    return sheet(np.concatenate([lids[:1], points, lids[1:]])[:, ::-1], closed=True)
+
+
+def lathe(profile: ArrayLike, sides: int = 32) -> Geometry:
+    """The surface that `profile` [P, 2] (radius, height) sweeps about the z axis; the outside is left of its course."""
+    radius, height = np.asarray(profile, dtype=np.float64).T[..., None]
+    angle = np.arange(sides) * 2 * np.pi / sides
+    points = np.stack(np.broadcast_arrays(radius * np.cos(angle), radius * np.sin(angle), height), -1)
+    return sheet(points, closed=True)
+
+
+def polyhedron(
+    normals: np.ndarray,  # [P, 3], outward
+    offsets: np.ndarray,  # [P], mm: the inside is where normals @ x <= offsets
+) -> Geometry:
+    """The convex body between planes, to be shaded flat. Each face has vertices of its own, with its plane's number
+    as the attribute "face"."""
+    triples = np.array(list(combinations(range(len(normals)), 3)))
+    triples = triples[abs(np.linalg.det(normals[triples])) > 1e-6]
+    corners = np.linalg.solve(normals[triples], offsets[triples][..., None])[..., 0]
+    corners = np.unique(corners[(corners @ normals.T <= offsets + 1e-7).all(1)].round(9), axis=0)
+    faces = []
+    for number, (normal, offset) in enumerate(zip(normals, offsets, strict=True)):
+        rim = corners[abs(corners @ normal - offset) < 1e-6]
+        if len(rim) < 3:
+            continue
+        spokes = rim - rim.mean(0)
+        along = spokes[0] / np.linalg.norm(spokes[0])
+        rim = rim[np.argsort(np.arctan2(spokes @ np.cross(normal, along), spokes @ along))]
+        fan = [(0, index, index + 1) for index in range(1, len(rim) - 1)]
+        faces.append(Geometry(rim, np.array(fan)).with_attribute("face", number))
+    return merged(faces)
 
 
 def rotation(axis: ArrayLike, angle: float) -> np.ndarray:

@@ -4,6 +4,7 @@
 from typing import Any
 
 import bpy
+import numpy as np
 from bpy.types import NodeSocket
 
 Colour = tuple[float, float, float]  # linear
@@ -66,6 +67,35 @@ class Material:
         self._link(self._coordinates, node.inputs["Vector"])
         node.inputs["Scale"].default_value = 1 / size_mm
         return node.outputs[output]
+
+    def coordinate(self, axis: int) -> NodeSocket:
+        """One of the object's coordinates, mm."""
+        node = self._tree.nodes.new("ShaderNodeSeparateXYZ")
+        self._link(self._coordinates, node.inputs[0])
+        return node.outputs[axis]
+
+    def image(
+        self,
+        pixels: np.ndarray,  # [H, W, 3], from the lowest y and x
+        size_mm: float,
+    ) -> tuple[NodeSocket, NodeSocket, NodeSocket]:
+        """Three channels of numbers, laid over the square of `size_mm` round the z axis."""
+        height, width = pixels.shape[:2]
+        picture = bpy.data.images.new(self.material.name, width, height, float_buffer=True, is_data=True)
+        filled = np.ones((height, width, 4), np.float32)
+        filled[..., :3] = pixels
+        picture.pixels.foreach_set(filled.ravel())
+        picture.pack()
+        mapping = self._tree.nodes.new("ShaderNodeMapping")
+        mapping.inputs["Scale"].default_value = (1 / size_mm, 1 / size_mm, 1)
+        mapping.inputs["Location"].default_value = (0.5, 0.5, 0)
+        self._link(self._coordinates, mapping.inputs["Vector"])
+        node = self._tree.nodes.new("ShaderNodeTexImage")
+        node.image, node.interpolation, node.extension = picture, "Cubic", "EXTEND"
+        self._link(mapping.outputs[0], node.inputs["Vector"])
+        parts = self._tree.nodes.new("ShaderNodeSeparateColor")
+        self._link(node.outputs["Color"], parts.inputs[0])
+        return parts.outputs[0], parts.outputs[1], parts.outputs[2]
 
     def ramp(self, value: NodeSocket, *stops: tuple[float, Colour]) -> NodeSocket:
         """A colour for each value, linear between `stops`."""
