@@ -8,7 +8,8 @@ A point at depth d is spread over a uniform disc of diameter
     c = D f_px |1/d - 1/d0|
 
 (equation (1) of solver/optics/circle_of_confusion.py; Cycles follows it). With aperture blades the disc is replaced by
-the regular polygon that is inscribed in it.
+the regular polygon that is inscribed in it: as the camera's own view of its aperture behind the focus plane, and turned
+by half a turn before it.
 """
 
 import math
@@ -25,7 +26,7 @@ class Lens:
     f_number: float
     sensor_width_mm: float  # along the image's width
     blades: int = 0  # of the aperture, 3 or more; 0 is a round one
-    blade_rotation_degrees: float = 0.0  # as Blender's camera has it
+    blade_rotation_degrees: float = 0.0  # of the middle of an edge, anticlockwise from the right, seen by the camera
 
     @property
     def pupil_diameter_mm(self) -> float:
