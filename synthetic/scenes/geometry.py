@@ -162,7 +162,7 @@ def polyhedron(
     normals: np.ndarray,  # [P, 3], outward
     offsets: np.ndarray,  # [P], mm: the inside is where normals @ x <= offsets
 ) -> Geometry:
-    """The convex body between planes, to be shaded flat. Each face has vertices of its own; "face" is its plane's number."""
+    """The convex body between planes, to be shaded flat; on each face's own vertices, "face" is its plane's number."""
     triples = np.array(list(combinations(range(len(normals)), 3)))
     triples = triples[abs(np.linalg.det(normals[triples])) > 1e-6]
     corners = np.linalg.solve(normals[triples], offsets[triples][..., None])[..., 0]
