@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Short words for shader nodes, which Blender spells at length."""
 
+import math
 from typing import Any
 
 import bpy
@@ -51,10 +52,18 @@ class Material:
         node.attribute_name = name
         return node.outputs["Fac"]
 
-    def noise(self, size_mm: float, detail: float = 3.0, distortion: float = 0.0) -> NodeSocket:
-        """Fractal noise, 0 to 1, round 0.5."""
+    def noise(
+        self,
+        size_mm: float,
+        detail: float = 3.0,
+        distortion: float = 0.0,
+        *,
+        stretch: float = 1.0,
+        heading: float = 0.0,  # degrees from x towards y
+    ) -> NodeSocket:
+        """Fractal noise, 0 to 1, round 0.5; `stretch` times as long along `heading`, as brushed metal is."""
         node = self._tree.nodes.new("ShaderNodeTexNoise")
-        self._link(self._coordinates, node.inputs["Vector"])
+        self._link(self._stretched(stretch, heading) if stretch != 1 else self._coordinates, node.inputs["Vector"])
         node.inputs["Scale"].default_value = 1 / size_mm
         node.inputs["Detail"].default_value = detail
         node.inputs["Distortion"].default_value = distortion
@@ -145,6 +154,27 @@ class Material:
         self._link(height, node.inputs["Height"])
         if below is not None:
             self._link(below, node.inputs["Normal"])
+        return node.outputs[0]
+
+    def axis(self, index: int) -> NodeSocket:
+        """One of the coordinates, mm."""
+        node = self._tree.nodes.new("ShaderNodeSeparateXYZ")
+        self._link(self._coordinates, node.inputs[0])
+        return node.outputs[index]
+
+    def vector(self, *components: Any) -> NodeSocket:
+        """Three numbers as one vector."""
+        node = self._tree.nodes.new("ShaderNodeCombineXYZ")
+        for socket, value in zip(node.inputs, components, strict=True):
+            self._set(socket, value)
+        return node.outputs[0]
+
+    def _stretched(self, stretch: float, heading: float) -> NodeSocket:
+        node = self._tree.nodes.new("ShaderNodeMapping")
+        node.vector_type = "TEXTURE"  # turns first, then divides
+        self._link(self._coordinates, node.inputs["Vector"])
+        node.inputs["Rotation"].default_value = (0.0, 0.0, math.radians(heading))
+        node.inputs["Scale"].default_value = (stretch, 1.0, 1.0)
         return node.outputs[0]
 
     def _link(self, source: NodeSocket, target: NodeSocket) -> None:
