@@ -72,15 +72,16 @@ class Reconstruct:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Measure a result against the ground truth of a generated capture."""
+    """Measure a result, or images that something else made, against the ground truth of a generated capture."""
 
-    result: tyro.conf.Positional[Path]  # result folder
+    result: tyro.conf.Positional[Path]  # result folder, or folder of images named like the capture's views
     ground_truth: Path  # the capture folder that has ground_truth/
     json: Path | None = None  # write the numbers here as well
 
     def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Print a table, and write JSON where asked."""
         from solver.evaluation.evaluate import evaluate
+        from solver.evaluation.table import lines
         from solver.files import write_json
 
         watcher.stage("evaluate", "Comparing with the truth")
@@ -88,8 +89,7 @@ class Evaluate:
         if self.json is not None:
             write_json(self.json, numbers)
         watcher.close()
-        for name, value in numbers.items():
-            print(f"{name:<36} {_number(value)}")
+        print("\n".join(lines(numbers)))
 
 
 @dataclass(frozen=True)
@@ -188,9 +188,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(
         words in told for words in ("out of memory", "can't allocate memory", "not enough memory")
     )
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

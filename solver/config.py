@@ -26,6 +26,7 @@ class ReconstructionSettings:
     train_on: TrainOn = "photos"  # "sharp" trains on a capture's ground truth: the ceiling for quality
     hold_out: int = 0  # keep every n-th photo out of training and measure on it; 0 keeps none
     seed: int = 0  # of every random choice
+    surface: bool = True  # make a mesh as well; without one the result has splats and images only
 
     sh_degree: int = 3  # highest degree of the view-dependent colour, 0 to 3
     sh_degree_interval: float = 0.1  # part of the run after which one more degree is switched on

@@ -73,8 +73,10 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         masks = _masks(trainer.photos)
         del trainer  # and with it the photos and the optimizers' moments: gigabytes in a large run
         views = [render_sharp(scene, photo) for photo in capture.photos]
-        mesh = fuse(views, masks, _MESH_RESOLUTION[job.settings.preset], reporter.progress)
-        if mesh is None:
+        mesh = None
+        if job.settings.surface:
+            mesh = fuse(views, masks, _MESH_RESOLUTION[job.settings.preset], reporter.progress)
+        if job.settings.surface and mesh is None:
             reporter.warning("No surface was found; the result has splats and images only")
 
         reporter.stage("export", "Writing the result")

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from solver.capture.transforms import transform_matrix_of
+from solver.capture.types import Camera, Photo
 from solver.export.images import write_exr, write_png
 from solver.gaussians.model import SH_C0, Gaussians
 from solver.rasterization import Rendering, View, rasterize
@@ -104,6 +105,33 @@ def render_thin_lens(gaussians: Gaussians, pose: np.ndarray, focus: float) -> to
     return total / PUPIL_SAMPLES
 
 
+@dataclass(frozen=True)
+class Shot:
+    """A view of the capture, for finding out which points the photos see."""
+
+    folder: Path  # of its ground truth
+    photo: Photo
+    depth: np.ndarray
+    coc: np.ndarray | None  # px; None for a held-out view
+
+
+def write_smallest_coc(shots: list[Shot]) -> None:
+    """As docs/formats.md has it, point by point."""
+    for shot in shots:
+        smallest = np.full(shot.depth.shape, -1.0)
+        rows, columns = np.nonzero(shot.depth > 0)
+        points = shot.photo.unproject(rows, columns, shot.depth[rows, columns])
+        seen = [[] for _ in points]
+        for other in (other for other in shots if other.coc is not None):
+            pixels, depths, inside = other.photo.project(points)
+            for index in np.nonzero(inside)[0]:
+                column, row = pixels[index].astype(int)
+                if other.depth[row, column] > 0 and depths[index] <= 1.005 * other.depth[row, column]:
+                    seen[index].append(other.coc[row, column])
+        smallest[rows, columns] = [min(cocs) if len(cocs) >= 3 else -1 for cocs in seen]
+        write_exr(shot.folder / "smallest_coc" / f"{shot.photo.name}.exr", "V", smallest)
+
+
 @pytest.fixture(scope="session")
 def tiny_capture(tmp_path_factory: pytest.TempPathFactory) -> TinyCapture:
     """Ten blurred views of the relief and two held-out sharp ones, in the generator's format."""
@@ -111,7 +139,8 @@ def tiny_capture(tmp_path_factory: pytest.TempPathFactory) -> TinyCapture:
     gaussians = relief(generator)
     folder = tmp_path_factory.mktemp("tiny_capture")
     truth = folder / "ground_truth"
-    frames, true_frames, novel_frames = [], [], []
+    frames, true_frames, novel_frames, shots = [], [], [], []
+    camera = Camera(WIDTH, HEIGHT, FOCAL_PX, FOCAL_PX, WIDTH / 2, HEIGHT / 2)
     for i in range(12):
         novel = i >= 10
         pose = orbit_pose(2 * math.pi * i / 10 + (0.3 if novel else 0), math.radians(45 + 20 * (i % 2)))
@@ -123,6 +152,7 @@ def tiny_capture(tmp_path_factory: pytest.TempPathFactory) -> TinyCapture:
             write_png(truth / "novel" / "sharp" / f"{name}.png", sharp.colour.numpy())
             write_exr(truth / "novel" / "depth" / f"{name}.exr", "Z", depth)
             novel_frames.append({**frame, "file_path": f"sharp/{name}.png"})
+            shots.append(Shot(truth / "novel", Photo(name, Path(), camera, pose), depth, None))
             continue
         focus = float(generator.uniform(DISTANCE_MM - 9, DISTANCE_MM + 5))
         known = np.where(depth > 0, depth, 1.0)
@@ -131,8 +161,10 @@ def tiny_capture(tmp_path_factory: pytest.TempPathFactory) -> TinyCapture:
         write_png(truth / "sharp" / f"{name}.png", sharp.colour.numpy())
         write_exr(truth / "depth" / f"{name}.exr", "Z", depth)
         write_exr(truth / "coc" / f"{name}.exr", "V", coc)
+        shots.append(Shot(truth, Photo(name, Path(), camera, pose), depth, coc))
         frames.append(frame)
         true_frames.append({**frame, "file_path": f"../images/{name}.png", "focus_distance": focus})
+    write_smallest_coc(shots)
     shared = {
         "fl_x": FOCAL_PX,
         "fl_y": FOCAL_PX,
