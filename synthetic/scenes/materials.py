@@ -156,12 +156,6 @@ class Material:
             self._link(below, node.inputs["Normal"])
         return node.outputs[0]
 
-    def axis(self, index: int) -> NodeSocket:
-        """One of the coordinates, mm."""
-        node = self._tree.nodes.new("ShaderNodeSeparateXYZ")
-        self._link(self._coordinates, node.inputs[0])
-        return node.outputs[index]
-
     def vector(self, *components: Any) -> NodeSocket:
         """Three numbers as one vector."""
         node = self._tree.nodes.new("ShaderNodeCombineXYZ")
