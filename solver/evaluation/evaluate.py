@@ -32,12 +32,11 @@ _SLOW_NETWORK, _SLOW_INTERVAL = "vgg16", 4  # looks at every fourth photo, whose
 def evaluate(result: Path, ground_truth: Path, progress: Progress = lambda done, total: None) -> dict[str, Any]:
     """Measure a result; numbers are None where there is nothing to measure.
 
-    Images are compared in sRGB at the true cameras: `psnr_*` in dB, `ssim_*` up to 1, `lpips_*` from 0 and
-    only where its weights are there. `*_deblurred`
-    are the photos' own views, `*_novel` the held-out ones, `*_recoverable` only the pixels that the photos hold in
-    focus, whose part of all is `recoverable_share`; `psnr_*_by_coc` has PSNR by the smallest circle of confusion, px,
-    and `share_*_by_coc` the parts of the pixels (`solver.evaluation.scores`). Where the capture has masks, only the
-    subject's pixels count.
+    Images are compared in sRGB at the true cameras: `psnr_*` in dB, `ssim_*` up to 1, `lpips_*` from 0 and only where
+    its weights are there. `*_deblurred` are the photos' own views, `*_novel` the held-out ones, `*_recoverable` only
+    the pixels that the photos hold in focus, whose part of all is `recoverable_share`; `psnr_*_by_coc` has PSNR by the
+    smallest circle of confusion, px, and `share_*_by_coc` the parts of the pixels (`solver.evaluation.scores`). Where
+    the capture has masks, only the subject's pixels count.
     `depth_error_median*` and `focus_distance_error_median` are in the capture's scene unit; `pupil_diameter_error` is
     relative and signed; where blur was not modelled, both are those of the start. `alignment_scale` is how much
     larger the result's world is than the capture's.
