@@ -2,32 +2,73 @@
 """The command line of the generator."""
 
 import argparse
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn
 
 from .errors import GeneratorError
+from .imperfections import Imperfections
 from .lens import Lens
-from .scenes import SCENES
+from .scenes import CURRENT, SCENES
+from .views import PLANS
+
+FOCUS_PLANS = ("random", "subject", "same", "bracket")
+DEVICES = ("cpu", "cuda", "optix", "metal", "hip")
+_BRACKET_SIZE = 4
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How much is rendered."""
+
+    views: int
+    held_out: int
+    resolution: tuple[int, int]
+    samples: int
+
+
+PRESETS = {
+    "tiny": Preset(4, 1, (64, 48), 16),
+    "mini": Preset(24, 6, (200, 150), 32),
+    "small": Preset(24, 6, (400, 300), 32),
+    "full": Preset(40, 8, (1600, 1200), 32),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One capture to render."""
+    """One capture to render. The defaults are those of the preset mini."""
 
     output: Path  # folder of the capture
-    scene: str = "beetle"  # key of scenes.SCENES
-    views: int = 24  # defocused photos
-    held_out: int = 6  # sharp views that no photo was taken from
-    resolution: tuple[int, int] = (200, 150)  # width, height, px
-    lens: Lens = field(default_factory=lambda: Lens(100.0, 9.0, 23.5))  # 1.2 : 1 on APS-C
-    samples: int = 32  # light paths a pixel
-    seed: int = 0  # of the views, the focus distances and the sampling
+    scene: str = "beetle"  # key of scenes.SCENES, or scenes.CURRENT
+    subject: str | None = None  # with CURRENT: the object that is photographed
+    blend: Path | None = None  # with CURRENT: the file that it is in; None for the one that is open
+    plan: str | None = None  # key of views.PLANS; None for the scene's own
+    focus: str = "random"  # one of FOCUS_PLANS
+    bracket_size: int = 1  # photos from one pose, more than 1 with the focus plan "bracket" only
+    views: int = PRESETS["mini"].views  # defocused photos
+    held_out: int = PRESETS["mini"].held_out  # sharp views that no photo was taken from
+    resolution: tuple[int, int] = PRESETS["mini"].resolution  # width, height, px
+    f_number: float | None = None  # None for the scene's own
+    focal_length_mm: float = 100.0  # engraved
+    sensor_width_mm: float = 23.5  # along the photo's width: APS-C
+    blades: int = 0  # of the aperture, 3 or more; 0 is a round one
+    blade_rotation_degrees: float = 0.0
+    imperfections: Imperfections = field(default_factory=Imperfections)
+    samples: int = PRESETS["mini"].samples  # light paths a pixel
+    seed: int = 0  # of all random numbers
     denoise: bool | None = None  # None: when this Blender has OpenImageDenoise
+    device: str = "cpu"  # one of DEVICES
     resume: bool = False  # keep the frames of an unfinished capture of the same settings
     overwrite: bool = False  # replace an earlier capture
     events: str = "text"  # "text" or "json"
+
+    def lens(self, usual_f_number: float) -> Lens:
+        """The lens, at `usual_f_number` where no other was asked for."""
+        f_number = usual_f_number if self.f_number is None else self.f_number
+        return Lens(self.focal_length_mm, f_number, self.sensor_width_mm, self.blades, self.blade_rotation_degrees)
 
 
 class _UsageError(Exception):
@@ -57,33 +98,47 @@ def parse(arguments: list[str]) -> Settings:
         GeneratorError: an argument is missing, unknown or out of range.
     """
     try:
-        values = _parser().parse_args(arguments)
+        given = _parser().parse_args(arguments)
     except _UsageError as error:
         raise GeneratorError(str(error), remedy="see --help") from None
-    for name, least in [("views", 1), ("held_out", 0), ("samples", 1), ("seed", 0)]:
-        if getattr(values, name) < least:
-            raise GeneratorError(f"--{name.replace('_', '-')} must be at least {least}")
-    width, height = values.resolution
-    if not (8 <= width <= 16384 and 8 <= height <= 16384):
-        raise GeneratorError("--resolution must be between 8 and 16384 pixels a side")
-    for name in ("f_number", "focal_length_mm", "sensor_width_mm"):
-        if not 0 < getattr(values, name) < float("inf"):
-            raise GeneratorError(f"--{name.replace('_', '-')} must be a number above 0")
-    if values.resume and values.overwrite:
-        raise GeneratorError("--resume and --overwrite exclude each other", remedy="choose one")
+    preset = PRESETS[given.preset]
+    for name in ("views", "held_out", "resolution", "samples"):
+        if getattr(given, name) is None:
+            setattr(given, name, getattr(preset, name))
+    _check_numbers(given)
+    _check_combinations(given)
+    width, height = given.resolution
     return Settings(
-        output=values.output.absolute(),
-        scene=values.scene,
-        views=values.views,
-        held_out=values.held_out,
+        output=given.output.absolute(),
+        scene=given.scene,
+        subject=given.subject,
+        blend=given.blend.absolute() if given.blend else None,
+        plan=given.plan,
+        focus=given.focus,
+        bracket_size=(given.bracket_size or _BRACKET_SIZE) if given.focus == "bracket" else 1,
+        views=given.views,
+        held_out=given.held_out,
         resolution=(width, height),
-        lens=Lens(values.focal_length_mm, values.f_number, values.sensor_width_mm),
-        samples=values.samples,
-        seed=values.seed,
-        denoise=values.denoise,
-        resume=values.resume,
-        overwrite=values.overwrite,
-        events=values.events,
+        f_number=given.f_number,
+        focal_length_mm=given.focal_length_mm,
+        sensor_width_mm=given.sensor_width_mm,
+        blades=given.blades,
+        blade_rotation_degrees=given.blade_rotation_degrees,
+        imperfections=Imperfections(
+            exposure_stops=given.exposure_jitter,
+            white_balance=given.white_balance_jitter,
+            full_well_electrons=given.full_well,
+            read_noise_electrons=given.read_noise,
+            pose_translation_mm=given.pose_noise_mm,
+            pose_rotation_degrees=given.pose_noise_degrees,
+        ),
+        samples=given.samples,
+        seed=given.seed,
+        denoise=given.denoise,
+        device=given.device,
+        resume=given.resume,
+        overwrite=given.overwrite,
+        events=given.events,
     )
 
 
@@ -92,34 +147,124 @@ def wants_json(arguments: list[str]) -> bool:
     return "--events=json" in arguments or ("--events", "json") in pairwise(arguments)
 
 
+def _check_numbers(given: argparse.Namespace) -> None:
+    def check(name: str, fits: Callable[[float], bool], wanted: str) -> None:
+        value = getattr(given, name)
+        if value is not None and not fits(value):
+            raise GeneratorError(f"--{name.replace('_', '-')} must be {wanted}", remedy="see --help")
+
+    for name, least in [("views", 1), ("held_out", 0), ("samples", 1), ("seed", 0), ("bracket_size", 2)]:
+        check(name, lambda value, least=least: value >= least, f"at least {least}")
+    check("resolution", lambda sides: all(8 <= side <= 16384 for side in sides), "between 8 and 16384 pixels a side")
+    for name in ("f_number", "focal_length_mm", "sensor_width_mm", "full_well"):
+        check(name, lambda value: 0 < value < float("inf"), "a number above 0")
+    for name in ("exposure_jitter", "white_balance_jitter", "read_noise", "pose_noise_mm", "pose_noise_degrees"):
+        check(name, lambda value: 0 <= value < float("inf"), "a number, 0 or more")
+    check("blades", lambda value: value == 0 or 3 <= value <= 16, "0 or between 3 and 16")
+    check("blade_rotation_degrees", lambda value: -360 <= value <= 360, "between -360 and 360")
+
+
+def _check_combinations(given: argparse.Namespace) -> None:
+    if given.resume and given.overwrite:
+        raise GeneratorError("--resume and --overwrite exclude each other", remedy="choose one")
+    if given.read_noise and given.full_well is None:
+        raise GeneratorError("--read-noise says nothing about a sensor without noise", remedy="give --full-well too")
+    if given.bracket_size is not None and given.focus != "bracket":
+        raise GeneratorError("--bracket-size is only for --focus bracket", remedy="give both")
+    size = given.bracket_size or _BRACKET_SIZE
+    if given.focus == "bracket" and given.views % size:
+        raise GeneratorError(
+            f"{given.views} photos cannot be brackets of {size}", remedy="make --views a multiple of --bracket-size"
+        )
+    if given.scene == CURRENT and given.subject is None:
+        raise GeneratorError("--scene current needs an object to photograph", remedy="give its name as --subject")
+    if given.scene != CURRENT and (given.subject is not None or given.blend is not None):
+        raise GeneratorError("--subject and --blend are only for --scene current", remedy="leave them out")
+
+
 def _parser() -> argparse.ArgumentParser:
     default = Settings(output=Path())
+    none = default.imperfections
     parser = _Parser(
         prog="make_dataset.py",
         description="Render a macro capture with ground truth: defocused photos of a small subject, in Cycles.",
         epilog="blender -b -P synthetic/make_dataset.py -- --output DIR ..., or python synthetic/make_dataset.py "
-        "--output DIR ... with the bpy package.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        "--output DIR ... with the bpy package. A scene of your own: blender MINE.blend -b -P "
+        "synthetic/make_dataset.py -- --scene current --subject OBJECT --output DIR ...",
         allow_abbrev=False,
     )
-    add = parser.add_argument
+    presets = "; ".join(
+        f"{name}: {p.views} + {p.held_out} views of {p.resolution[0]} x {p.resolution[1]} px, {p.samples} samples"
+        for name, p in PRESETS.items()
+    )
+
+    add = parser.add_argument_group("what is photographed").add_argument
     add("--output", type=Path, required=True, metavar="DIR", help="folder of the capture")
-    add("--scene", choices=sorted(SCENES), default=default.scene, help="what is photographed")
-    add("--views", type=int, default=default.views, metavar="N", help="defocused photos")
-    add("--held-out", type=int, default=default.held_out, metavar="N", help="further views, sharp only")
-    add("--resolution", type=int, nargs=2, default=default.resolution, metavar=("W", "H"), help="of a photo, px")
-    add("--f-number", type=float, default=default.lens.f_number, metavar="F", help="smaller is more blur")
-    add("--focal-length-mm", type=float, default=default.lens.focal_length_mm, metavar="MM", help="of the lens")
-    add("--sensor-width-mm", type=float, default=default.lens.sensor_width_mm, metavar="MM", help="of the camera")
-    add("--samples", type=int, default=default.samples, metavar="N", help="light paths a pixel")
-    add("--seed", type=int, default=default.seed, metavar="N", help="of views, focus distances and sampling")
+    _choice(add, "--scene", (*SCENES, CURRENT), default.scene, "the subject and what it stands on")
+    add("--subject", metavar="OBJECT", help="with --scene current: the object's name")
+    add("--blend", type=Path, metavar="FILE", help="with --scene current: open this file (default: the open one)")
+
+    add = parser.add_argument_group("how much is rendered").add_argument
+    _choice(add, "--preset", PRESETS, "mini", f"{presets}; other options win")
+    add("--views", type=int, metavar="N", help="defocused photos")
+    add("--held-out", type=int, metavar="N", help="further views, sharp only")
+    add("--resolution", type=int, nargs=2, metavar=("W", "H"), help="of a photo, px")
+    add("--samples", type=int, metavar="N", help="light paths a pixel")
+
+    add = parser.add_argument_group("how it is photographed").add_argument
+    _choice(add, "--plan", PLANS, None, "where the camera stands (default: as suits the scene)")
+    _choice(
+        add,
+        "--focus",
+        FOCUS_PLANS,
+        default.focus,
+        "at random between the nearest and the farthest surface, on the subject, the same distance in all photos, "
+        "or several distances a pose",
+    )
+    _number(add, "--bracket-size", "N", None, f"photos a pose with --focus bracket (default: {_BRACKET_SIZE})", int)
+    _number(add, "--f-number", "F", None, "smaller is more blur (default: as suits the scene)")
+    _number(add, "--focal-length-mm", "MM", default.focal_length_mm, "of the lens")
+    _number(add, "--sensor-width-mm", "MM", default.sensor_width_mm, "of the camera")
+    _number(add, "--blades", "N", default.blades, "of the aperture; 0 is a round one", int)
+    _number(add, "--blade-rotation-degrees", "DEGREES", default.blade_rotation_degrees, "of the aperture")
+
+    add = parser.add_argument_group("what goes wrong").add_argument
+    _number(add, "--exposure-jitter", "STOPS", none.exposure_stops, "standard deviation of the photos' exposure")
+    _number(add, "--white-balance-jitter", "X", none.white_balance, "relative, of the gains on red and blue")
+    _number(add, "--full-well", "ELECTRONS", None, "at white; noise grows as it shrinks (default: no noise)")
+    _number(add, "--read-noise", "ELECTRONS", none.read_noise_electrons, "standard deviation, with --full-well")
+    _number(add, "--pose-noise-mm", "MM", none.pose_translation_mm, "on each axis of the poses that are told")
+    _number(add, "--pose-noise-degrees", "DEGREES", none.pose_rotation_degrees, "the same, of their rotation")
+
+    add = parser.add_argument_group("how it is rendered").add_argument
+    _number(add, "--seed", "N", default.seed, "of all random numbers", int)
     add(
         "--denoise",
         action=argparse.BooleanOptionalAction,
-        default=default.denoise,
-        help="use OpenImageDenoise; without this option, when Blender has it",
+        help="use OpenImageDenoise (default: when Blender has it)",
     )
+    _choice(add, "--device", DEVICES, default.device, "what Cycles renders on")
     add("--resume", action="store_true", help="finish an unfinished capture, keep its frames")
     add("--overwrite", action="store_true", help="replace an earlier capture in the output folder")
-    add("--events", choices=("text", "json"), default=default.events, help="progress for people or programs")
+    _choice(add, "--events", ("text", "json"), default.events, "progress for people or programs")
     return parser
+
+
+_Add = Callable[..., argparse.Action]
+
+
+def _choice(add: _Add, name: str, choices: Sequence[str] | dict[str, object], default: str | None, text: str) -> None:
+    ending = "" if default is None else f" (default: {default})"
+    add(name, choices=tuple(choices), default=default, help=text + ending)
+
+
+def _number(
+    add: _Add,
+    name: str,
+    unit: str,
+    default: float | None,
+    text: str,
+    kind: type[int] | type[float] = float,
+) -> None:
+    ending = "" if default is None else f" (default: {default:g})"
+    add(name, type=kind, default=default, metavar=unit, help=text + ending)

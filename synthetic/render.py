@@ -2,6 +2,7 @@
 """Rendering in Cycles: the camera, the settings, one image at a time."""
 
 import math
+import tempfile
 from pathlib import Path
 
 import bpy
@@ -14,6 +15,9 @@ from .files import written_aside
 from .lens import Lens
 from .scenes.construction import MM
 from .transforms import View
+
+_LEAST_F_NUMBER = 0.1  # Blender clamps at less
+_NEAREST_MM, _FARTHEST_MM = 1.0, 1e5  # what the camera sees, in depth
 
 
 class RenderCancelled(Exception):  # noqa: N818 - an outcome, not an error
@@ -58,14 +62,21 @@ def set_up_cycles(width: int, height: int, samples: int, *, denoise: bool) -> No
     image.file_format, image.color_mode, image.color_depth, image.compression = "PNG", "RGB", "8", 50
 
 
-def add_camera(lens: Lens) -> bpy.types.Object:
-    """The camera that takes all photos: the engraved lens, in a scene whose unit is the metre."""
+def add_camera(lens: Lens, units_per_mm: float = MM) -> bpy.types.Object:
+    """The camera that takes all photos: the engraved lens, in a scene of `units_per_mm` Blender units a millimetre.
+
+    Cycles takes a Blender unit for a metre when it makes the aperture from focal length and f-number. A scene of
+    another scale gets a proportional f-number, and where Blender's is bounded from below, a longer lens with a wider
+    sensor, which sees the same.
+    """
     scene = bpy.context.scene
+    f_number = lens.f_number * MM / units_per_mm
+    stretch = max(1.0, _LEAST_F_NUMBER / f_number)
     data = bpy.data.cameras.new("Camera")
     data.sensor_fit = "HORIZONTAL"  # the sensor's width lies along the image's, in portrait too
-    data.lens, data.sensor_width = lens.focal_length_mm, lens.sensor_width_mm
-    data.clip_start, data.clip_end = 1e-3, 100.0
-    data.dof.aperture_fstop = lens.f_number
+    data.lens, data.sensor_width = stretch * lens.focal_length_mm, stretch * lens.sensor_width_mm
+    data.clip_start, data.clip_end = _NEAREST_MM * units_per_mm, _FARTHEST_MM * units_per_mm
+    data.dof.aperture_fstop = stretch * f_number
     data.dof.aperture_blades = lens.blades
     data.dof.aperture_rotation = math.radians(lens.blade_rotation_degrees)
     camera = bpy.data.objects.new("Camera", data)
@@ -74,41 +85,95 @@ def add_camera(lens: Lens) -> bpy.types.Object:
     return camera
 
 
-def place_camera(camera: bpy.types.Object, camera_to_world: np.ndarray) -> None:
+def place_camera(camera: bpy.types.Object, camera_to_world: np.ndarray, units_per_mm: float = MM) -> None:
     """Set the pose [4, 4], OpenGL axes, mm."""
     pose = camera_to_world.copy()
-    pose[:3, 3] *= MM
+    pose[:3, 3] *= units_per_mm
     camera.matrix_world = Matrix(pose.tolist())
 
 
-def render_view(camera: bpy.types.Object, view: View, path: Path, *, defocus: bool, seed: int) -> None:
+def render_view(
+    camera: bpy.types.Object,
+    view: View,
+    path: Path,
+    *,
+    defocus: bool,
+    seed: int,
+    exif: bytes | None = None,
+    units_per_mm: float = MM,
+) -> None:
     """Render one PNG, atomically.
 
     Args:
         camera: of `add_camera`.
-        view: where it stands and what it is focused on.
+        view: where it stands, in the room, and what it is focused on.
         path: of the PNG.
         defocus: through the whole aperture, or through a pinhole.
         seed: of the sampling noise.
+        exif: what the photo says of itself, if anything.
+        units_per_mm: Blender units.
 
     Raises:
         RenderCancelled: Blender was interrupted.
         GeneratorError: Blender could not render or write.
     """
-    place_camera(camera, view.camera_to_world)
+    _aim(camera, view, units_per_mm, defocus=defocus)
+    with written_aside(path) as temporary:
+        _render(temporary, path, seed)
+        png.strip_notes(temporary)
+        if exif is not None:
+            png.add_exif(temporary, exif)
+
+
+def render_radiance(
+    camera: bpy.types.Object,
+    view: View,
+    *,
+    defocus: bool,
+    seed: int,
+    units_per_mm: float = MM,
+) -> np.ndarray:  # [H, W, 3] float32, linear light, 1 is white
+    """The light on the sensor. Arguments and errors are those of `render_view`."""
+    _aim(camera, view, units_per_mm, defocus=defocus)
+    settings = bpy.context.scene.render.image_settings
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{view.name}.exr"
+        settings.file_format, settings.color_depth, settings.exr_codec = "OPEN_EXR", "32", "NONE"
+        try:
+            _render(path, path, seed)
+        finally:
+            settings.file_format, settings.color_depth = "PNG", "8"
+        return _linear_pixels(path)
+
+
+def _linear_pixels(path: Path) -> np.ndarray:
+    image = bpy.data.images.load(str(path))
+    try:
+        width, height = image.size
+        pixels = np.empty(image.channels * width * height, np.float32)
+        image.pixels.foreach_get(pixels)
+        return pixels.reshape(height, width, image.channels)[::-1, :, :3]
+    finally:
+        bpy.data.images.remove(image)
+
+
+def _aim(camera: bpy.types.Object, view: View, units_per_mm: float, *, defocus: bool) -> None:
+    place_camera(camera, view.camera_to_world, units_per_mm)
     camera.data.dof.use_dof = defocus
     if defocus:
         if view.focus_distance_mm is None:
             raise ValueError(f"{view.name} has no focus distance")
-        camera.data.dof.focus_distance = view.focus_distance_mm * MM
+        camera.data.dof.focus_distance = view.focus_distance_mm * units_per_mm
+
+
+def _render(file: Path, path: Path, seed: int) -> None:
+    """Render to `file`; `path` is what a message names."""
     scene = bpy.context.scene
     scene.cycles.seed = seed
-    with written_aside(path) as temporary:
-        scene.render.filepath = str(temporary)
-        try:
-            outcome = bpy.ops.render.render(write_still=True)
-        except RuntimeError as error:  # how Blender reports any failure
-            raise GeneratorError(f"Blender could not render ({str(error).strip()})", where=path) from None
-        if "FINISHED" not in outcome:
-            raise RenderCancelled
-        png.strip_notes(temporary)
+    scene.render.filepath = str(file)
+    try:
+        outcome = bpy.ops.render.render(write_still=True)
+    except RuntimeError as error:  # how Blender reports any failure
+        raise GeneratorError(f"Blender could not render ({str(error).strip()})", where=path) from None
+    if "FINISHED" not in outcome:
+        raise RenderCancelled

@@ -12,11 +12,14 @@ from .lens import Lens
 
 @dataclass(frozen=True)
 class View:
-    """One photo: its name, where it was taken from, and what it was focused on."""
+    """One photo: its name, where it was taken from, and how."""
 
     name: str
-    camera_to_world: np.ndarray  # [4, 4], OpenGL axes, mm
+    camera_to_world: np.ndarray  # [4, 4], OpenGL axes, mm, in the subject's frame
     focus_distance_mm: float | None  # depth of the focus plane; None until it is chosen
+    turn_degrees: float = 0.0  # of the subject on a turntable, about the vertical axis through its centre
+    exposure: float = 1.0  # factor on the light
+    white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)  # factors on red, green and blue
 
 
 def transforms(
@@ -26,7 +29,8 @@ def transforms(
     height: int,
     folder: str,
     *,
-    with_focus: bool,
+    true: bool,
+    masks: str | None = None,
 ) -> dict[str, Any]:
     """The content of a transforms.json whose images lie in `folder`, relative to the file.
 
@@ -36,7 +40,8 @@ def transforms(
         width: of the images, px.
         height: of the images, px.
         folder: of the images.
-        with_focus: whether to tell the focus distances, which a real camera does not.
+        true: whether to tell focus distances, exposures and white balances, as a camera does not.
+        masks: folder of the photos' masks, where there are any.
     """
     principal_distance = lens.principal_distance_px(width)
     frames = []
@@ -45,8 +50,10 @@ def transforms(
             "file_path": f"{folder}/{view.name}.png",
             "transform_matrix": view.camera_to_world.tolist(),
         }
-        if with_focus and view.focus_distance_mm is not None:
-            frame["focus_distance"] = view.focus_distance_mm
+        if masks is not None:
+            frame["mask_path"] = f"{masks}/{view.name}.png"
+        if true:
+            frame |= _truth(view)
         frames.append(frame)
     return {
         "camera_model": "OPENCV",
@@ -62,3 +69,15 @@ def transforms(
         "sensor_width_mm": lens.sensor_width_mm,
         "frames": frames,
     }
+
+
+def _truth(view: View) -> dict[str, Any]:
+    """What is known of a frame beyond its pose, as far as it is not what it is without any imperfection."""
+    usual = View(view.name, view.camera_to_world, None)
+    truth: dict[str, Any] = {}
+    if view.focus_distance_mm is not None:
+        truth["focus_distance"] = view.focus_distance_mm
+    for name in ("turn_degrees", "exposure", "white_balance"):
+        if getattr(view, name) != getattr(usual, name):
+            truth[name] = getattr(view, name)
+    return truth

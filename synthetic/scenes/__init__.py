@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .construction import MacroScene
 
 SCENES = ("beetle", "circuit_board", "coin", "flower", "mineral", "moss", "shell", "watch")
+CURRENT = "current"  # an object of the user's own file
 
 
 def build(name: str) -> "MacroScene":

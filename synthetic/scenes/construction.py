@@ -31,6 +31,7 @@ class MacroScene:
     view_plan: str = "hemisphere"  # of views.PLANS, where the user asks for none
     f_number: float = 9.0  # where the user asks for none
     masked: bool = False  # the subject stands on a plain background, and masks are part of the capture
+    units_per_mm: float = MM  # Blender units
 
 
 def add_mesh(name: str, geometry: Geometry, material: bpy.types.Material, *, smooth: bool = True) -> bpy.types.Object:

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a capture is rendered from, so that --resume goes on only with the same."""
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .arguments import Settings
+from .errors import GeneratorError
+from .files import read_json, require_writable_folder, write_json
+from .fingerprint import file_fingerprint, fingerprint
+from .scenes import CURRENT
+
+GROUND_TRUTH = "ground_truth"
+PHOTOS, MASKS = "images", "masks"
+_RECORD = f"{GROUND_TRUTH}/settings.json"
+_NOT_SEEN = ("output", "blend", "resume", "overwrite", "events")  # in the frames
+
+
+def recipe(settings: Settings, *, denoise: bool) -> dict[str, Any]:
+    """Everything that decides what the frames look like; null is what the scene itself decides.
+
+    Args:
+        settings: of the capture.
+        denoise: what was made of `settings.denoise`.
+    """
+    options = {name: value for name, value in asdict(settings).items() if name not in _NOT_SEEN}
+    content = {
+        **options,
+        "resolution": list(settings.resolution),
+        "denoise": denoise,
+        "blender": bpy.app.version_string,
+        "generator": fingerprint(settings.scene),
+    }
+    if settings.scene == CURRENT:
+        content["blend"] = file_fingerprint(Path(bpy.data.filepath))
+    return content
+
+
+def prepare_folder(settings: Settings, content: dict[str, Any]) -> None:
+    """Make the output folder ready for frames of the recipe `content`, and write it down there.
+
+    Raises:
+        GeneratorError: the folder is in use, or was begun with another recipe.
+    """
+    output = settings.output
+    require_writable_folder(output)
+    record = output / _RECORD
+    if not record.exists():
+        if output.exists() and any(output.iterdir()):
+            raise GeneratorError("the output folder holds other files", where=output, remedy="choose an empty folder")
+    elif settings.resume:
+        _require_same(output, read_json(record), content)
+    elif settings.overwrite:
+        (output / "transforms.json").unlink(missing_ok=True)  # first: without it, it is no whole capture
+        for folder in (PHOTOS, MASKS, GROUND_TRUTH):
+            if (output / folder).exists():
+                shutil.rmtree(output / folder)
+    else:
+        raise GeneratorError(
+            "the output folder holds a capture already", where=output, remedy="give --resume or --overwrite"
+        )
+    write_json(record, content)
+
+
+def _require_same(output: Path, earlier: Any, content: dict[str, Any]) -> None:
+    for name, value in content.items():
+        if not isinstance(earlier, dict) or earlier.get(name) != value:
+            raise GeneratorError(
+                f"the capture was begun with a different {name.replace('_', '-')}",
+                where=output,
+                remedy="repeat the command that began it, or give --overwrite",
+            )
