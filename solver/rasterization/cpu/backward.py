@@ -13,7 +13,7 @@ few moments over its pixels; `projection.project_backward` turns them into gradi
 
 import numpy as np
 
-from solver.rasterization.cpu.compilation import kernel, lowest_bit, select
+from solver.rasterization.cpu.compilation import kernel, lowest_bit
 from solver.rasterization.cpu.exponential import power_of_two
 from solver.rasterization.cpu.layout import (
     BLOCKS,
@@ -21,7 +21,6 @@ from solver.rasterization.cpu.layout import (
     DECAY_I,
     EXTRAS,
     HALF,
-    LANE_OFFSETS,
     LANES,
     LOG2_OPACITY,
     LOWEST_LOG2_ALPHA,
@@ -37,14 +36,15 @@ from solver.rasterization.cpu.layout import (
     V_FRACTION,
     ZERO,
 )
+from solver.rasterization.cpu.tiles import PAIRS_BETWEEN_CHECKS, has_stopped, lane_offsets
+from solver.rasterization.cpu.vector import load, minimum, splat, store, total, where
 
 TRANSMITTANCE, BEHIND, V_ALPHA, V_FEATURES = 0, 1, 2, 3  # planes
-_PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
 
 
 @kernel(
     "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1],"
-    "float32[:,:,::1], float32[:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1], int64, int64, int64)",
+    "float32[:,:,::1], float32[:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1], int64, int64)",
     fast=True,
 )
 def composite_backward(
@@ -58,7 +58,6 @@ def composite_backward(
     v_image,  # [H, W, 4 + E]
     v_alpha_image,  # [H, W]
     moments,  # [P, 10 + E], written
-    lanes,  # always LANES
     part,
     parts,
 ):
@@ -66,9 +65,9 @@ def composite_backward(
     height, width, channels = image.shape
     tiles_across = (width + TILE - 1) // TILE
     planes = np.empty((V_FEATURES + channels, BLOCKS, LANES), np.float32)
-    sums = np.empty((MOMENT_COUNT + channels, LANES), np.float32)
-    worth = np.empty(LANES, np.float32)
-    weights = np.empty(LANES, np.float32)
+    extra_sums = np.empty((max(channels - EXTRAS, 1), LANES), np.float32)
+    offsets = lane_offsets()
+    spent, top_alpha, none, one = splat(MIN_TRANSMITTANCE), splat(MAX_ALPHA), splat(ZERO), splat(ONE)
     for tile in range(part, len(tile_offsets) - 1, parts):
         left, top = tile % tiles_across * TILE, tile // tiles_across * TILE
         planes[:] = ZERO
@@ -76,18 +75,18 @@ def composite_backward(
             for column in range(min(TILE, width - left)):
                 b, lane = 2 * row + column // LANES, column % LANES
                 v_alpha = v_alpha_image[top + row, left + column]
-                total = v_alpha * alpha_image[top + row, left + column]
+                rest = v_alpha * alpha_image[top + row, left + column]
                 for c in range(channels):
                     v = v_image[top + row, left + column, c]
-                    total += v * image[top + row, left + column, c]
+                    rest += v * image[top + row, left + column, c]
                     planes[V_FEATURES + c, b, lane] = v
                 planes[TRANSMITTANCE, b, lane] = ONE
-                planes[BEHIND, b, lane] = total
+                planes[BEHIND, b, lane] = rest
                 planes[V_ALPHA, b, lane] = v_alpha
 
         first_pair, end_pair = tile_offsets[tile], tile_offsets[tile + 1]
         for pair in range(first_pair, end_pair):
-            if (pair - first_pair) % _PAIRS_BETWEEN_CHECKS == 0 and planes[TRANSMITTANCE].max() <= ZERO:
+            if (pair - first_pair) % PAIRS_BETWEEN_CHECKS == 0 and has_stopped(planes):
                 moments[pair:end_pair] = ZERO
                 break
             n = pair_gaussians[pair]
@@ -96,59 +95,60 @@ def composite_backward(
             a, i, k = geometry[n, DECAY_A], geometry[n, DECAY_I], geometry[n, SHEAR]
             log2_opacity = geometry[n, LOG2_OPACITY]
             f_0, f_1, f_2, f_3 = features[n, 0], features[n, 1], features[n, 2], features[n, 3]
-            sums[:] = ZERO
+            sum_v = sum_vw = sum_vww = sum_vy = sum_vyy = sum_vwy = none
+            sum_0 = sum_1 = sum_2 = sum_3 = none
+            extra_sums[:] = ZERO
             mask = pair_masks[pair]
             while mask != 0:
                 b = lowest_bit(mask)
                 mask &= mask - np.uint32(1)
                 dy = dy_0 + np.float32(b >> 1)
                 w_0 = dx_0 + np.float32((b & 1) * LANES) - k * dy
-                level = log2_opacity - i * dy * dy
-                for lane in range(lanes):
-                    worth[lane] = (
-                        planes[V_ALPHA, b, lane]
-                        + f_0 * planes[V_FEATURES, b, lane]
-                        + f_1 * planes[V_FEATURES + 1, b, lane]
-                        + f_2 * planes[V_FEATURES + 2, b, lane]
-                        + f_3 * planes[V_FEATURES + 3, b, lane]
-                    )
+                w = w_0 + offsets
+                q = log2_opacity - i * dy * dy - a * w * w
+                p = power_of_two(q)
+                alpha = where(q >= LOWEST_LOG2_ALPHA, minimum(p, top_alpha), none)
+                v_0 = load(planes, V_FEATURES * BLOCKS + b)
+                v_1 = load(planes, (V_FEATURES + 1) * BLOCKS + b)
+                v_2 = load(planes, (V_FEATURES + 2) * BLOCKS + b)
+                v_3 = load(planes, (V_FEATURES + 3) * BLOCKS + b)
+                worth = load(planes, V_ALPHA * BLOCKS + b) + f_0 * v_0 + f_1 * v_1 + f_2 * v_2 + f_3 * v_3
                 for e in range(EXTRAS, channels):
-                    f = features[n, e]
-                    for lane in range(lanes):
-                        worth[lane] += f * planes[V_FEATURES + e, b, lane]
-                for lane in range(lanes):
-                    w = w_0 + LANE_OFFSETS[lane]
-                    q = level - a * w * w
-                    p = power_of_two(q)
-                    alpha = select(q >= LOWEST_LOG2_ALPHA, min(p, MAX_ALPHA), ZERO)
-                    before = planes[TRANSMITTANCE, b, lane]
-                    weight = alpha * before
-                    after = before - weight
-                    goes_on = after > MIN_TRANSMITTANCE
-                    weight = select(goes_on, weight, ZERO)
-                    planes[TRANSMITTANCE, b, lane] = select(goes_on, after, -abs(before))
-                    gain = weight * worth[lane]
-                    behind = planes[BEHIND, b, lane] - gain
-                    planes[BEHIND, b, lane] = behind
-                    v = gain - behind * (alpha / (ONE - alpha))
-                    v = select(goes_on & (p <= MAX_ALPHA), v, ZERO)
-                    v_w = v * w
-                    sums[0, lane] += v
-                    sums[1, lane] += v_w
-                    sums[2, lane] += v_w * w
-                    sums[3, lane] += v * dy
-                    sums[4, lane] += v * dy * dy
-                    sums[5, lane] += v_w * dy
-                    sums[MOMENT_COUNT, lane] += weight * planes[V_FEATURES, b, lane]
-                    sums[MOMENT_COUNT + 1, lane] += weight * planes[V_FEATURES + 1, b, lane]
-                    sums[MOMENT_COUNT + 2, lane] += weight * planes[V_FEATURES + 2, b, lane]
-                    sums[MOMENT_COUNT + 3, lane] += weight * planes[V_FEATURES + 3, b, lane]
-                    weights[lane] = weight
+                    worth += features[n, e] * load(planes, (V_FEATURES + e) * BLOCKS + b)
+                before = load(planes, b)
+                weight = alpha * before
+                after = before - weight
+                goes_on = after > spent
+                weight = where(goes_on, weight, none)
+                store(planes, b, where(goes_on, after, minimum(before, none - before)))
+                gain = weight * worth
+                behind = load(planes, BEHIND * BLOCKS + b) - gain
+                store(planes, BEHIND * BLOCKS + b, behind)
+                v = gain - behind * (alpha / (one - alpha))
+                v = where(goes_on & (p <= top_alpha), v, none)
+                vw = v * w
+                sum_v += v
+                sum_vw += vw
+                sum_vww += vw * w
+                sum_vy += v * dy
+                sum_vyy += v * dy * dy
+                sum_vwy += vw * dy
+                sum_0 += weight * v_0
+                sum_1 += weight * v_1
+                sum_2 += weight * v_2
+                sum_3 += weight * v_3
                 for e in range(EXTRAS, channels):
-                    for lane in range(lanes):
-                        sums[MOMENT_COUNT + e, lane] += weights[lane] * planes[V_FEATURES + e, b, lane]
-            for m in range(len(sums)):
-                total = ZERO
-                for lane in range(lanes):
-                    total += sums[m, lane]
-                moments[pair, m] = total
+                    v_e = load(planes, (V_FEATURES + e) * BLOCKS + b)
+                    store(extra_sums, e - EXTRAS, load(extra_sums, e - EXTRAS) + weight * v_e)
+            moments[pair, 0] = total(sum_v)
+            moments[pair, 1] = total(sum_vw)
+            moments[pair, 2] = total(sum_vww)
+            moments[pair, 3] = total(sum_vy)
+            moments[pair, 4] = total(sum_vyy)
+            moments[pair, 5] = total(sum_vwy)
+            moments[pair, MOMENT_COUNT] = total(sum_0)
+            moments[pair, MOMENT_COUNT + 1] = total(sum_1)
+            moments[pair, MOMENT_COUNT + 2] = total(sum_2)
+            moments[pair, MOMENT_COUNT + 3] = total(sum_3)
+            for e in range(EXTRAS, channels):
+                moments[pair, MOMENT_COUNT + e] = total(load(extra_sums, e - EXTRAS))

@@ -76,15 +76,5 @@ def _lowest_bit(typing_context, bits):
     return bits(bits), generate
 
 
-def _select(typing_context, condition, yes, no):
-    def generate(context, builder, signature, arguments):
-        return builder.select(*arguments)
-
-    return yes(condition, yes, yes), generate
-
-
 lowest_bit: Callable = intrinsic(_lowest_bit)
 """The index of the lowest bit that is set in an integer, which must not be zero."""
-
-select: Callable = intrinsic(_select)
-"""`yes if condition else no` of one type, both evaluated: without the branch that would keep a loop from vectors."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A power of two that LLVM can turn into vector code: no call, no branch, no integer.
+"""A power of two of a vector: no call, no branch, no integer.
 
 2^x on [-1, 0] by the polynomial of degree 5 with the smallest relative error, 7.5e-8, found by Remez' algorithm. Its
 eighth power is 2^(8 x) on [-8, 0], which is where log2(alpha) lies, within 6e-7.
@@ -8,6 +8,7 @@ eighth power is 2^(8 x) on [-8, 0], which is where log2(alpha) lies, within 6e-7
 import numpy as np
 
 from solver.rasterization.cpu.compilation import helper
+from solver.rasterization.cpu.vector import maximum
 
 _C0 = np.float32(0.9999999250635297)
 _C1 = np.float32(0.693142252593277 / 8)
@@ -20,8 +21,8 @@ _LOWEST = np.float32(-8)
 
 @helper
 def power_of_two(q):
-    """2^q for a float32 q of at most 0; below -8, 2^-8."""
-    x = max(q, _LOWEST)
+    """2^q for a vector q of at most 0; below -8, 2^-8."""
+    x = maximum(q, _LOWEST)
     p = _C0 + x * (_C1 + x * (_C2 + x * (_C3 + x * (_C4 + x * _C5))))
     p *= p
     p *= p

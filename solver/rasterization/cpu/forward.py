@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compositing a tile, front to back; `layout` has the notation.
 
-A tile lives in `planes` [planes, blocks, lanes]: one plane of transmittance, then one of each feature. A
-pixel that has stopped has its transmittance negated, so that every later Gaussian fails the test by itself.
-The innermost loops run over the eight pixels of a block and are written for LLVM to turn into vectors: no
-branches, no calls, all float32.
+A tile lives in `planes` [planes, blocks, lanes]: one plane of transmittance, then one of each feature, a vector for
+every block of eight pixels. A pixel that has stopped has its transmittance negated, so that every later Gaussian fails
+the test by itself.
 """
 
 import numpy as np
 
-from solver.rasterization.cpu.compilation import kernel, lowest_bit, select
+from solver.rasterization.cpu.compilation import kernel, lowest_bit
 from solver.rasterization.cpu.exponential import power_of_two
 from solver.rasterization.cpu.layout import (
     BLOCKS,
@@ -17,7 +16,6 @@ from solver.rasterization.cpu.layout import (
     DECAY_I,
     EXTRAS,
     HALF,
-    LANE_OFFSETS,
     LANES,
     LOG2_OPACITY,
     LOWEST_LOG2_ALPHA,
@@ -32,14 +30,15 @@ from solver.rasterization.cpu.layout import (
     V_FRACTION,
     ZERO,
 )
+from solver.rasterization.cpu.tiles import PAIRS_BETWEEN_CHECKS, has_stopped, lane_offsets
+from solver.rasterization.cpu.vector import load, minimum, splat, store, where
 
 TRANSMITTANCE, FEATURES = 0, 1  # planes
-_PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
 
 
 @kernel(
     "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1],"
-    "float32[:,:,::1], float32[:,::1], int64, int64, int64)",
+    "float32[:,:,::1], float32[:,::1], int64, int64)",
     fast=True,
 )
 def composite(
@@ -50,7 +49,6 @@ def composite(
     tile_offsets,  # [tiles + 1]
     image,  # [H, W, 4 + E], written
     alpha_image,  # [H, W], written
-    lanes,  # always LANES
     part,
     parts,
 ):
@@ -58,7 +56,8 @@ def composite(
     height, width, channels = image.shape
     tiles_across = (width + TILE - 1) // TILE
     planes = np.empty((FEATURES + channels, BLOCKS, LANES), np.float32)
-    weights = np.empty(LANES, np.float32)
+    offsets = lane_offsets()
+    spent, top_alpha, none = splat(MIN_TRANSMITTANCE), splat(MAX_ALPHA), splat(ZERO)
     for tile in range(part, len(tile_offsets) - 1, parts):
         left, top = tile % tiles_across * TILE, tile // tiles_across * TILE
         planes[:] = ZERO
@@ -68,7 +67,7 @@ def composite(
 
         first_pair = tile_offsets[tile]
         for pair in range(first_pair, tile_offsets[tile + 1]):
-            if (pair - first_pair) % _PAIRS_BETWEEN_CHECKS == 0 and planes[TRANSMITTANCE].max() <= ZERO:
+            if (pair - first_pair) % PAIRS_BETWEEN_CHECKS == 0 and has_stopped(planes):
                 break
             n = pair_gaussians[pair]
             dx_0 = np.float32(left) - geometry[n, U_CELL] + HALF - geometry[n, U_FRACTION]
@@ -83,26 +82,22 @@ def composite(
                 dy = dy_0 + np.float32(b >> 1)
                 w_0 = dx_0 + np.float32((b & 1) * LANES) - k * dy
                 level = log2_opacity - i * dy * dy
-                for lane in range(lanes):
-                    w = w_0 + LANE_OFFSETS[lane]
-                    q = level - a * w * w
-                    p = power_of_two(q)
-                    alpha = select(q >= LOWEST_LOG2_ALPHA, min(p, MAX_ALPHA), ZERO)
-                    before = planes[TRANSMITTANCE, b, lane]
-                    weight = alpha * before
-                    after = before - weight
-                    goes_on = after > MIN_TRANSMITTANCE
-                    weight = select(goes_on, weight, ZERO)
-                    planes[TRANSMITTANCE, b, lane] = select(goes_on, after, -abs(before))
-                    planes[FEATURES, b, lane] += weight * f_0
-                    planes[FEATURES + 1, b, lane] += weight * f_1
-                    planes[FEATURES + 2, b, lane] += weight * f_2
-                    planes[FEATURES + 3, b, lane] += weight * f_3
-                    weights[lane] = weight
+                w = w_0 + offsets
+                q = level - a * w * w
+                alpha = where(q >= LOWEST_LOG2_ALPHA, minimum(power_of_two(q), top_alpha), none)
+                before = load(planes, b)
+                weight = alpha * before
+                after = before - weight
+                goes_on = after > spent
+                weight = where(goes_on, weight, none)
+                store(planes, b, where(goes_on, after, minimum(before, none - before)))
+                store(planes, FEATURES * BLOCKS + b, load(planes, FEATURES * BLOCKS + b) + weight * f_0)
+                store(planes, (FEATURES + 1) * BLOCKS + b, load(planes, (FEATURES + 1) * BLOCKS + b) + weight * f_1)
+                store(planes, (FEATURES + 2) * BLOCKS + b, load(planes, (FEATURES + 2) * BLOCKS + b) + weight * f_2)
+                store(planes, (FEATURES + 3) * BLOCKS + b, load(planes, (FEATURES + 3) * BLOCKS + b) + weight * f_3)
                 for e in range(EXTRAS, channels):
-                    f = features[n, e]
-                    for lane in range(lanes):
-                        planes[FEATURES + e, b, lane] += weights[lane] * f
+                    place = (FEATURES + e) * BLOCKS + b
+                    store(planes, place, load(planes, place) + weight * features[n, e])
 
         for row in range(min(TILE, height - top)):
             for column in range(min(TILE, width - left)):

@@ -14,7 +14,7 @@ from solver.rasterization.cpu import threads
 from solver.rasterization.cpu.backward import composite_backward
 from solver.rasterization.cpu.binning import Bins, bin_gaussians
 from solver.rasterization.cpu.forward import composite
-from solver.rasterization.cpu.layout import CAMERA_SIZE, DEPTH, EXTRAS, LANES, MOMENT_COUNT
+from solver.rasterization.cpu.layout import CAMERA_SIZE, DEPTH, EXTRAS, MOMENT_COUNT
 from solver.rasterization.cpu.projection import CHUNK, project, project_backward
 from solver.rasterization.projection import camera_centre
 from solver.rasterization.types import Aperture, RasterizationSettings, View
@@ -102,7 +102,6 @@ class _Rasterize(torch.autograd.Function):
                 bins.tile_offsets,
                 image,
                 alpha,
-                LANES,
                 part,
                 parts,
             )
@@ -169,7 +168,6 @@ def _moments(
             v_image_array,
             v_alpha_array,
             moments,
-            LANES,
             part,
             parts,
         )

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What forward and backward share of walking through a tile; `layout` has the notation."""
+
+import numpy as np
+
+from solver.rasterization.cpu.compilation import helper
+from solver.rasterization.cpu.layout import BLOCKS, LANES, ZERO
+from solver.rasterization.cpu.vector import largest, load, maximum
+
+PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
+
+
+@helper
+def lane_offsets():
+    """The vector 0, 1, ... 7: the columns of a block's pixels."""
+    columns = np.empty(LANES, np.float32)
+    for lane in range(LANES):
+        columns[lane] = np.float32(lane)
+    return load(columns, 0)
+
+
+@helper
+def has_stopped(planes):
+    """Whether no pixel's transmittance, the first of the planes, is positive any more."""
+    most = load(planes, 0)
+    for b in range(1, BLOCKS):
+        most = maximum(most, load(planes, b))
+    return largest(most) <= ZERO
