@@ -2,7 +2,9 @@
 """The command line of the generator."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import math
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -148,20 +150,22 @@ def wants_json(arguments: list[str]) -> bool:
 
 
 def _check_numbers(given: argparse.Namespace) -> None:
-    def check(name: str, fits: Callable[[float], bool], wanted: str) -> None:
-        value = getattr(given, name)
-        if value is not None and not fits(value):
-            raise GeneratorError(f"--{name.replace('_', '-')} must be {wanted}", remedy="see --help")
-
     for name, least in [("views", 1), ("held_out", 0), ("samples", 1), ("seed", 0), ("bracket_size", 2)]:
-        check(name, lambda value, least=least: value >= least, f"at least {least}")
-    check("resolution", lambda sides: all(8 <= side <= 16384 for side in sides), "between 8 and 16384 pixels a side")
+        _check(given, name, least, math.inf, f"at least {least}")
+    _check(given, "resolution", 8, 16384, "between 8 and 16384 pixels a side")
     for name in ("f_number", "focal_length_mm", "sensor_width_mm", "full_well"):
-        check(name, lambda value: 0 < value < float("inf"), "a number above 0")
+        _check(given, name, sys.float_info.min, sys.float_info.max, "a number above 0")
     for name in ("exposure_jitter", "white_balance_jitter", "read_noise", "pose_noise_mm", "pose_noise_degrees"):
-        check(name, lambda value: 0 <= value < float("inf"), "a number, 0 or more")
-    check("blades", lambda value: value == 0 or 3 <= value <= 16, "0 or between 3 and 16")
-    check("blade_rotation_degrees", lambda value: -360 <= value <= 360, "between -360 and 360")
+        _check(given, name, 0, sys.float_info.max, "a number, 0 or more")
+    _check(given, "blades", 3 if given.blades else 0, 16, "0 or between 3 and 16")
+    _check(given, "blade_rotation_degrees", -360, 360, "between -360 and 360")
+
+
+def _check(given: argparse.Namespace, name: str, least: float, most: float, wanted: str) -> None:
+    value = getattr(given, name)
+    numbers = [] if value is None else value if isinstance(value, list | tuple) else [value]
+    if not all(least <= number <= most for number in numbers):  # NaN is not
+        raise GeneratorError(f"--{name.replace('_', '-')} must be {wanted}", remedy="see --help")
 
 
 def _check_combinations(given: argparse.Namespace) -> None:
@@ -253,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
 _Add = Callable[..., argparse.Action]
 
 
-def _choice(add: _Add, name: str, choices: Sequence[str] | dict[str, object], default: str | None, text: str) -> None:
+def _choice(add: _Add, name: str, choices: Iterable[str], default: str | None, text: str) -> None:
     ending = "" if default is None else f" (default: {default})"
     add(name, choices=tuple(choices), default=default, help=text + ending)
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From settings to a capture: build the scene, choose the views, render them, write the ground truth."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import bpy
 
 from . import ground_truth, ply, render, scenes
 from .arguments import Settings
+from .comparison import compare
 from .errors import GeneratorError
 from .events import Reporter
 from .files import write_json
@@ -33,21 +35,27 @@ def generate(settings: Settings, reporter: Reporter) -> None:
     )
 
     reporter.stage("render", "Rendering photos and held-out views")
-    total, done = settings.views + settings.held_out, 0
-    reporter.progress(0, total)
-    taken: list[View] = []
-    held_out: list[View] = []
-    for views, source in ((taken, photos(studio)), (held_out, held_out_views(studio))):
-        for view in source:
-            views.append(view)
-            done += 1
-            reporter.progress(done, total)
+    total = settings.views + settings.held_out
+    views = _followed(chain(photos(studio), held_out_views(studio)), total, reporter)
+    taken, held_out = views[: settings.views], views[settings.views :]
+    reporter.stage("compare", "Looking for what the photos hold in focus")
+    _followed(compare(studio, taken, held_out), total, reporter)
 
     if held_out:
         _write_transforms(studio, studio.novel, held_out)
     _write_transforms(studio, studio.truth, taken)
     _write_transforms(studio, settings.output, told_poses(settings, taken))
     reporter.done(settings.output)
+
+
+def _followed(views: Iterable[View], total: int, reporter: Reporter) -> list[View]:
+    """All `views`, each reported when it is done."""
+    reporter.progress(0, total)
+    done = []
+    for view in views:
+        done.append(view)
+        reporter.progress(len(done), total)
+    return done
 
 
 def _studio(settings: Settings, *, denoise: bool) -> Studio:

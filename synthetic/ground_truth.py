@@ -21,7 +21,7 @@ def first_surfaces(
     subject: Sequence[bpy.types.Object],
     units_per_mm: float = MM,
 ) -> tuple[np.ndarray, np.ndarray]:  # [H, W], mm, and [H, W], bool
-    """Planar depth of the first surface at the centre of each pixel, 0 where there is none; and whether it is `subject`.
+    """Planar depth of the first surface at the centre of each pixel, 0 where there is none; and where it is `subject`.
 
     Exact where a rendered depth is not: a renderer draws its sample somewhere in the pixel. Objects that Cycles hides
     from the camera are looked through.

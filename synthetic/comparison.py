@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The finished views held against each other: which of their pixels show what the photos hold in focus."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from . import exr, png
+from .frames import Studio
+from .recoverable import Taken, is_recoverable, smallest_circle_of_confusion
+from .transforms import View
+
+
+def compare(studio: Studio, photos: Sequence[View], held_out: Sequence[View]) -> Iterator[View]:
+    """Write smallest_coc/ and recoverable/ of all views, one after the other; what is there already is kept."""
+    size = studio.settings.bracket_size
+    taken = []
+    for _, bracket in groupby(enumerate(photos), lambda photo: photo[0] // size):
+        views = [view for _, view in bracket]
+        distances = tuple(view.focus_distance_mm for view in views if view.focus_distance_mm is not None)
+        taken.append(Taken(views[0].camera_to_world, _depth(studio.truth, views[0]), distances))
+    for folder, views in ((studio.truth, photos), (studio.novel, held_out)):
+        for view in views:
+            _compare(studio, folder, view, taken)
+            yield view
+
+
+def _compare(studio: Studio, folder: Path, view: View, taken: Sequence[Taken]) -> None:
+    coc_path, mask_path = folder / "smallest_coc" / f"{view.name}.exr", folder / "recoverable" / f"{view.name}.png"
+    if not coc_path.exists():
+        depth = _depth(folder, view)
+        if studio.subject_only:
+            depth = np.where(png.read(folder / "mask" / f"{view.name}.png") > 127, depth, np.float32(0))
+        coc = smallest_circle_of_confusion(view.camera_to_world, depth, taken, studio.lens)
+        exr.write_channel(coc_path, coc, "V")
+    if not mask_path.exists():
+        recoverable = is_recoverable(exr.read_channel(coc_path, "V"))
+        png.write(mask_path, np.where(recoverable, np.uint8(255), np.uint8(0)))
+
+
+def _depth(folder: Path, view: View) -> np.ndarray:
+    return exr.read_channel(folder / "depth" / f"{view.name}.exr", "Z")
