@@ -18,9 +18,9 @@ def compare(studio: Studio, photos: Sequence[View], held_out: Sequence[View]) ->
     size = studio.settings.bracket_size
     taken = []
     for _, bracket in groupby(enumerate(photos), lambda photo: photo[0] // size):
-        views = [view for _, view in bracket]
-        distances = tuple(view.focus_distance_mm for view in views if view.focus_distance_mm is not None)
-        taken.append(Taken(views[0].camera_to_world, _depth(studio.truth, views[0]), distances))
+        frames = [view for _, view in bracket]
+        distances = tuple(view.focus_distance_mm for view in frames if view.focus_distance_mm is not None)
+        taken.append(Taken(frames[0].camera_to_world, _depth(studio.truth, frames[0]), distances))
     for folder, views in ((studio.truth, photos), (studio.novel, held_out)):
         for view in views:
             _compare(studio, folder, view, taken)
