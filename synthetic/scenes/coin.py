@@ -20,8 +20,8 @@ _RIM = 0.34  # mm, height of the rim over the field
 _REEDS = 132  # notches of the edge
 _LETTER = 1.75  # mm, height of a letter
 _LEGEND = 9.35  # mm, radius of the line that the legend stands on
-_TILT = rotation([0, 0, 1], 0.35) @ rotation([1, 0.45, 0], np.radians(7.0))
-_CENTRE = np.array([0.0, 0.0, 2.9])  # mm, of the coin's field
+_TILT = rotation([0.68, -0.73, 0], np.radians(7.2)) @ rotation([0, 0, 1], 0.35)  # one side lies on the copper coin
+_CENTRE = np.array([0.0, 0.0, 3.8])  # mm, of the coin's field
 
 _ROUND = [(0.3 + 0.3 * np.sin(a), 0.5 + 0.5 * np.cos(a)) for a in np.linspace(0, 2 * np.pi, 17)]
 _BOWL = [(0.15 + 0.35 * np.sin(a), 0.75 + 0.25 * np.cos(a)) for a in np.linspace(0, np.pi, 9)]
@@ -56,13 +56,13 @@ def build() -> MacroScene:
     coin = _coin(300, rng).moved(_TILT, _CENTRE)
     subject = (add_mesh("Coin", coin, _silver_material()),)
     _setting(rng)
-    add_softbox("Key", spherical(170, 125, 50), (0, 0, 2), (80, 60), 0.85, (1.0, 0.95, 0.88))
-    add_softbox("Fill", spherical(190, -50, 45), (0, 0, 2), (120, 100), 0.26, (0.85, 0.93, 1.0))
-    add_softbox("Rim", spherical(150, 10, 18), (0, 0, 2), (40, 70), 0.3, (1.0, 0.92, 0.8))
+    add_softbox("Key", spherical(170, 125, 50), (0, 0, 2), (130, 100), 0.75, (1.0, 0.95, 0.88))
+    add_softbox("Fill", spherical(190, -50, 45), (0, 0, 2), (150, 120), 0.3, (0.85, 0.93, 1.0))
+    add_softbox("Rim", spherical(150, 10, 18), (0, 0, 2), (60, 90), 0.3, (1.0, 0.92, 0.8))
     set_world((0.7, 0.76, 0.85), 0.2)
     return MacroScene(
         subject=subject,
-        centre_mm=np.array([0.0, 0.0, 2.6]),
+        centre_mm=np.array([0.0, 0.0, 3.2]),
         radius_mm=13.5,
         field_width_mm=27.0,
         elevations=(35.0, 78.0),
@@ -279,7 +279,7 @@ def _setting(rng: np.random.Generator) -> None:
     add_mesh("Stitches", _stitches(rng), _thread_material())
     add_mesh("Cord", _cord(), _thread_material())
     under = _coin(110, rng).moved(
-        rotation([0, 0, 1], 2.4) @ rotation([1, 0, 0], np.radians(-5)), np.array([12.5, 11.5, 2.2])
+        rotation([0, 0, 1], 2.4), np.array([12.5, 11.5, 2.0])
     )
     add_mesh("Copper coin", under, _copper_material())
     add_mesh("Grit", _grit(rng, 420), _grit_material())
@@ -328,7 +328,7 @@ def _twisted(path: np.ndarray, radius: float, pitch: float, strands: int) -> lis
 
 def _cord() -> Geometry:
     """The drawstring: three strands, under one edge of the coin and out of the picture at both ends."""
-    stations = [(-30, 16), (-20, 13.5), (-13.5, 8.0), (-11.8, 0.5), (-14.5, -6.5), (-21, -9.0), (-34, -6.0)]
+    stations = [(-30, 16), (-20, 13.5), (-15.0, 8.5), (-14.9, 1.0), (-16.5, -6.5), (-22, -9.0), (-34, -6.0)]
     flat = curve(stations, 420)
     height = _leather_height(flat[:, 0], flat[:, 1])
     smooth = np.convolve(np.pad(height, 12, mode="edge"), np.ones(25) / 25, mode="valid")
@@ -393,9 +393,9 @@ def _copper_material() -> bpy.types.Material:
     colour = m.mix(0.7, colour, m.ramp(m.noise(0.2, 4), (0.3, (0.5,) * 3), (0.7, (1.5,) * 3)), "MULTIPLY")
     colour = m.mix(m.calculate("MULTIPLY", m.attribute("worn"), 0.8), colour, (0.62, 0.33, 0.19))
     crust = m.between(
-        m.calculate("ADD", m.calculate("MULTIPLY", m.attribute("recess"), 0.3), m.noise(0.9, 6)), 0.58, 0.72
+        m.calculate("ADD", m.calculate("MULTIPLY", m.attribute("recess"), 0.3), m.noise(0.9, 6)), 0.62, 0.74
     )
-    colour = m.mix(crust, colour, m.mix(m.noise(0.2, 4), (0.05, 0.16, 0.12), (0.2, 0.42, 0.33)))
+    colour = m.mix(crust, colour, m.mix(m.noise(0.2, 4), (0.03, 0.085, 0.06), (0.12, 0.24, 0.18)))
     metal = m.calculate("SUBTRACT", 1.0, crust)
     relief = m.bump(m.noise(0.1, 4), 0.02, m.bump(m.noise(0.5, 4), 0.04))
     return m.finish(Base_Color=colour, Metallic=metal, Roughness=0.45, Normal=relief)
@@ -409,12 +409,13 @@ def _leather_material() -> bpy.types.Material:
         (0.5, (0.13, 0.052, 0.022)),
         (0.7, (0.24, 0.11, 0.048)),
     )
-    pores = m.cells(0.42, feature="DISTANCE_TO_EDGE")
-    crack = m.between(pores, 0.0, 0.13)
+    pores = m.cells(0.36, feature="DISTANCE_TO_EDGE")
+    whole = m.calculate("MULTIPLY", m.between(m.noise(2.2, 4), 0.44, 0.6), 0.3)  # where the grain has not cracked
+    crack = m.between(m.calculate("ADD", pores, whole), 0.0, 0.12)
     tan = m.mix(m.noise(0.5, 4), (0.3, 0.16, 0.08), (0.42, 0.27, 0.15))
     scuffed = m.between(m.calculate("ADD", m.noise(3.0, 6), m.calculate("MULTIPLY", m.noise(0.3, 4), 0.35)), 0.7, 0.82)
     colour = m.mix(m.calculate("MULTIPLY", scuffed, 0.75), colour, tan)
-    colour = m.mix(0.8, colour, m.ramp(m.cells(0.42, "Color"), (0.0, (0.6,) * 3), (1.0, (1.45,) * 3)), "MULTIPLY")
+    colour = m.mix(0.8, colour, m.ramp(m.cells(0.36, "Color"), (0.0, (0.6,) * 3), (1.0, (1.45,) * 3)), "MULTIPLY")
     colour = m.mix(crack, (0.022, 0.01, 0.006), colour)
     colour = m.mix(0.7, colour, m.ramp(m.noise(0.11, 3), (0.3, (0.5,) * 3), (0.7, (1.5,) * 3)), "MULTIPLY")
     relief = m.bump(crack, 0.07, m.bump(m.noise(0.15, 4), 0.03, m.bump(m.noise(0.9, 4), 0.1)))
