@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The macro benchmark in one command: render what is missing, run the methods, print and write the table.
+
+    python benchmarks/quality.py --preset mini
+
+It goes on where it was stopped: what is finished is done again only where the code or the capture that decides it has
+changed.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.quality_table.captures import CapturePlan  # noqa: E402
+from benchmarks.quality_table.cells import Cell, Store, code_hash, key_of, write_aside  # noqa: E402
+from benchmarks.quality_table.chains import Chain, Place, chain_of  # noqa: E402
+from benchmarks.quality_table.children import Children  # noqa: E402
+from benchmarks.quality_table.crops import Crop, choose_crop, stacked, strip  # noqa: E402
+from benchmarks.quality_table.display import Display  # noqa: E402
+from benchmarks.quality_table.machine import describe  # noqa: E402
+from benchmarks.quality_table.methods import BUDGETS, METHODS, Method  # noqa: E402
+from benchmarks.quality_table.report import Report, as_json, as_markdown, terminal_tables  # noqa: E402
+from benchmarks.quality_table.schedule import Forecast, Schedule  # noqa: E402
+from benchmarks.quality_table.summary import summarize  # noqa: E402
+from solver.errors import SolverError  # noqa: E402
+from solver.evaluation.perceptual import NETWORKS, weights_folder  # noqa: E402
+from synthetic.scenes import SCENES  # noqa: E402
+
+_GUESSES_S = {"prepare": 15.0, "measure": 9.0, "picture": 5.0}
+_CROP_CODE = ("benchmarks/quality_table/crops.py", "solver/evaluation/truth.py")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Rank the methods on the macro scenes. Ctrl-C stops; the same command goes on."""
+
+    preset: Literal["tiny", "mini", "small", "full"] = "mini"  # size of the captures and budget of the training
+    scenes: tuple[str, ...] = SCENES  # of synthetic/scenes
+    methods: tuple[str, ...] = tuple(method.name for method in METHODS)  # rows, in the table's order
+    seeds: tuple[int, ...] = (0,)  # of the training; several show the spread
+    work: Path = ROOT / "output" / "quality"  # captures, results and cells
+    workers: int = 2  # trainings at a time; the cores are shared out among them
+    page: Path | None = None  # Markdown; docs/benchmark_PRESET.md for whole tables, else in the work folder
+    json: Path | None = None  # numbers; benchmarks/results/quality_PRESET.json for whole tables, else beside the page
+    keep_captures: bool = False  # take finished captures whichever version of the generator made them
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Fill the table; 0 if all of it is there, 1 if something failed, 130 if it was stopped."""
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = tyro.cli(Arguments, args=argv, description=Arguments.__doc__)
+    methods = tuple(method for method in METHODS if method.name in arguments.methods)
+    unknown = set(arguments.methods) - {m.name for m in METHODS} | set(arguments.scenes) - set(SCENES)
+    if unknown or not methods or not arguments.scenes or not arguments.seeds or arguments.workers < 1:
+        told = ", ".join(sorted(unknown)) or "nothing"
+        print(f"There is no way to run {told}: see --help for what there is.", file=sys.stderr)
+        return 2
+    children = Children()
+    previous = {s: signal.signal(s, lambda *_: children.stop()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return _run(arguments, methods, children, " ".join(["python benchmarks/quality.py", *argv]))
+    except (SolverError, OSError) as error:
+        children.stop()
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _run(arguments: Arguments, methods: tuple[Method, ...], children: Children, command: str) -> int:
+    work = arguments.work.absolute() / arguments.preset
+    budget = BUDGETS[arguments.preset]
+    store = Store(work / "cells")
+    plans = _plans(arguments, methods, work)
+    guesses = {**_GUESSES_S, "train": budget.expected_training_s, "render": 40 * budget.expected_frame_s}
+    forecast = Forecast(guesses, arguments.workers)
+    kinds = _kinds(arguments, methods, len(plans))
+    for kind, count in kinds.items():
+        forecast.expect(kind, count)
+    display = Display(kinds.total())
+    schedule = Schedule(store, children, display, forecast, work / "logs", arguments.workers)
+    try:
+        whole = {(plan.scene, plan.bracket) for plan in schedule.render(plans, keep=arguments.keep_captures)}
+        crops = {scene: _crop(store, work, scene) for scene in arguments.scenes if (scene, False) in whole}
+        chains = [
+            chain_of(_place(work, scene), method, seed, budget, crops[scene].view, _weights())
+            for scene in arguments.scenes
+            for method in methods
+            for seed in _seeds_of(method, arguments.seeds)
+            if (scene, False) in whole and (method.source != "stack" or (scene, True) in whole)
+        ]
+        if not children.stopping.is_set():
+            schedule.run(chains)
+    finally:
+        display.close()
+    if children.stopping.is_set():
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+    report = Report(
+        preset=arguments.preset,
+        command=command,
+        scenes=arguments.scenes,
+        methods=methods,
+        seeds=arguments.seeds,
+        workers=arguments.workers,
+        budget=budget,
+        table=summarize(chains, schedule.cells, arguments.scenes),
+        renders={plan.name: (plan, schedule.cells[plan.name]) for plan in plans if plan.name in schedule.cells},
+        step_seconds=_step_seconds(schedule.cells),
+        machine=describe(),
+        failures=schedule.failures,
+    )
+    _write(arguments, report, _pictures(arguments.scenes, methods, chains, crops, work))
+    console = Console()
+    for table in terminal_tables(report):
+        console.print(table)
+    for name, sentence in report.failures.items():
+        print(f"{name} failed: {sentence} (see {work / 'logs' / name}.log)", file=sys.stderr)
+    return 1 if report.failures else 0
+
+
+def _plans(arguments: Arguments, methods: tuple[Method, ...], work: Path) -> list[CapturePlan]:
+    stacked_too = any(method.source == "stack" for method in methods)
+    return [
+        CapturePlan(scene, arguments.preset, work / "captures" / (f"{scene}_bracket" if bracket else scene), bracket)
+        for scene in arguments.scenes
+        for bracket in ((False, True) if stacked_too else (False,))
+    ]
+
+
+def _place(work: Path, scene: str) -> Place:
+    captures = work / "captures"
+    return Place(scene, captures / scene, captures / f"{scene}_bracket", work / "runs" / scene)
+
+
+def _kinds(arguments: Arguments, methods: tuple[Method, ...], renders: int) -> Counter[str]:
+    """How many steps of each kind the whole table has."""
+    kinds = Counter({"render": renders})
+    for method in methods:
+        count = len(arguments.scenes) * len(_seeds_of(method, arguments.seeds))
+        kinds["prepare"] += count * (method.source != "photos")
+        kinds["train"] += count * (method.training is not None)
+        kinds["measure"] += count * (2 if method.source == "stack" else 1)
+        kinds["picture"] += count * (method.source == "stack")
+    return kinds
+
+
+def _seeds_of(method: Method, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    return seeds[:1] if method.training is None else seeds
+
+
+def _weights() -> str:
+    """Which perceptual networks can be measured with."""
+    return ",".join(name for name in NETWORKS if (weights_folder() / f"{name}.ckpt").exists())
+
+
+def _crop(store: Store, work: Path, scene: str) -> Crop:
+    """The part of the scene that the page shows, chosen once."""
+    capture = _place(work, scene).capture
+    settings = (capture / "ground_truth" / "settings.json").read_text(encoding="utf-8")
+    name, key = f"{scene}-crop", key_of(settings, code_hash(ROOT, _CROP_CODE))
+    cell = store.read(name, key)
+    if cell is None:
+        chosen = choose_crop(capture)
+        cell = Cell(key, 0.0, None, {"view": chosen.view, "box": list(chosen.box)})
+        store.write(name, cell)
+    left, top, right, bottom = cell.numbers["box"]
+    return Crop(cell.numbers["view"], (left, top, right, bottom))
+
+
+def _pictures(
+    scenes: tuple[str, ...], methods: tuple[Method, ...], chains: list[Chain], crops: dict[str, Crop], work: Path
+) -> bytes | None:
+    rows = []
+    for scene, crop in crops.items():
+        first = {chain.method.name: chain for chain in reversed(chains) if chain.scene == scene}
+        images = [
+            (method.title, first[method.name].picture(crop.view) if method.name in first else None)
+            for method in methods
+        ]
+        truth = _place(work, scene).capture / "ground_truth" / "sharp" / f"{crop.view}.png"
+        rows.append(strip(scene.replace("_", " "), crop, [*images, ("truth", truth)]))
+    return stacked(rows) if rows else None
+
+
+def _step_seconds(cells: dict[str, Cell]) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for name, cell in cells.items():
+        kind = name.rpartition("-")[2]
+        sums[kind] = sums.get(kind, 0.0) + cell.seconds
+    return sums
+
+
+def _write(arguments: Arguments, report: Report, picture: bytes | None) -> None:
+    """Page, pictures and JSON; a table of a part does not replace the one of all."""
+    whole = len(report.scenes) == len(SCENES) and len(report.methods) == len(METHODS)
+    usual = (ROOT / "docs" if whole else arguments.work / report.preset) / f"benchmark_{report.preset}.md"
+    page = (arguments.page or usual).absolute()
+    results = ROOT / "benchmarks" / "results" if whole and arguments.page is None else page.parent
+    numbers = (arguments.json or results / f"quality_{report.preset}.json").absolute()
+    image = page.parent / "images" / f"{page.stem}.jpg"
+    if picture is not None:
+        write_aside(image, picture)
+    write_aside(page, as_markdown(report, f"images/{image.name}" if picture is not None else None))
+    write_aside(numbers, json.dumps(as_json(report), indent=1, allow_nan=False) + "\n")
+    for path in (page, numbers):
+        print(os.path.relpath(path))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table for the terminal, as JSON, and as a page with pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table as RichTable
+
+from benchmarks.quality_table.captures import CapturePlan
+from benchmarks.quality_table.cells import Cell
+from benchmarks.quality_table.display import duration
+from benchmarks.quality_table.methods import Budget, Method
+from benchmarks.quality_table.summary import MEAN, Entry, Table
+from solver.evaluation.perceptual import NETWORKS
+from solver.evaluation.scores import COC_BINS
+from synthetic.arguments import PRESETS
+
+_TOLD_DIGITS = 4
+_NETWORK_TITLES = {"alexnet": "AlexNet", "vgg16": "VGG"}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is told of a finished table."""
+
+    preset: str
+    command: str
+    scenes: tuple[str, ...]
+    methods: tuple[Method, ...]
+    seeds: tuple[int, ...]
+    workers: int
+    budget: Budget
+    table: Table
+    renders: Mapping[str, tuple[CapturePlan, Cell]]  # by name of the cell
+    step_seconds: Mapping[str, float]  # sums by kind of step
+    machine: Mapping[str, Any]
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A key of the numbers and how it is told."""
+
+    key: str
+    title: str
+    form: str
+
+
+DEBLURRED = Measure("psnr_deblurred_recoverable", "Deblurred photos: PSNR on recoverable pixels, dB", ".2f")
+NOVEL = Measure("psnr_novel_recoverable", "Held-out views: PSNR on recoverable pixels, dB", ".2f")
+_BY_SCENE = (
+    DEBLURRED,
+    NOVEL,
+    Measure("recovery_deblurred", "Recovery, deblurred photos", ".2f"),
+    Measure("recovery_novel", "Recovery, held-out views", ".2f"),
+    *(
+        Measure(f"lpips_{network}_{views}_recoverable", f"LPIPS ({_NETWORK_TITLES[network]}), {told}", ".3f")
+        for network in NETWORKS
+        for views, told in (("deblurred", "deblurred photos"), ("novel", "held-out views"))
+    ),
+)
+_FURTHER = (
+    Measure("psnr_deblurred", "PSNR, deblurred", ".2f"),
+    Measure("psnr_novel", "PSNR, held out", ".2f"),
+    Measure("ssim_deblurred_recoverable", "SSIM, deblurred, recoverable", ".3f"),
+    Measure("ssim_deblurred", "SSIM, deblurred", ".3f"),
+    Measure("ssim_novel_recoverable", "SSIM, held out, recoverable", ".3f"),
+    Measure("ssim_novel", "SSIM, held out", ".3f"),
+    *(
+        Measure(f"lpips_{network}_{views}", f"LPIPS ({_NETWORK_TITLES[network]}), {told}", ".3f")
+        for network in NETWORKS
+        for views, told in (("deblurred", "deblurred"), ("novel", "held out"))
+    ),
+)
+_GEOMETRY = (
+    Measure("depth_error_median_recoverable", "depth error in photos, mm", ".3f"),
+    Measure("depth_error_median_novel_recoverable", "depth error in held-out views, mm", ".3f"),
+    Measure("focus_distance_error_median", "focus distance error, mm", ".3f"),
+    Measure("pupil_diameter_error", "pupil diameter error", "+.1%"),
+)
+_COST = (
+    Measure("seconds", "wall time, s", ".0f"),
+    Measure("peak_memory_mib", "peak memory, MiB", ".0f"),
+)
+
+
+def text(entry: Entry | None, measure: Measure) -> str:
+    """A number with its spread, or a dash."""
+    value = entry[measure.key] if entry else None
+    if value is None:
+        return "-"
+    spread = entry.spreads.get(measure.key) if entry else None
+    return format(value, measure.form) + ("" if spread is None else f" ± {format(spread, measure.form.lstrip('+'))}")
+
+
+def terminal_tables(report: Report) -> list[RichTable]:
+    """The two rankings, and recovery, as tables of rich."""
+    tables = []
+    for measure in _BY_SCENE[:4]:
+        table = RichTable(title=measure.title, title_justify="left")
+        table.add_column("")
+        for name in (*report.scenes, MEAN):
+            table.add_column(name, justify="right")
+        for method in report.methods:
+            row = report.table.get(method.name, {})
+            table.add_row(method.title, *(text(row.get(name), measure) for name in (*report.scenes, MEAN)))
+        tables.append(table)
+    return tables
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Everything, rounded, for programs and for later comparisons."""
+
+    def entry(found: Entry) -> dict[str, Any]:
+        content: dict[str, Any] = {"values": _rounded(found.values)}
+        if len(report.seeds) > 1:
+            content["spreads"] = _rounded(found.spreads)
+        return content
+
+    return {
+        "preset": report.preset,
+        "command": report.command,
+        "seeds": list(report.seeds),
+        "budget": asdict(report.budget),
+        "machine": dict(report.machine),
+        "workers": report.workers,
+        "methods": {method.name: method.title for method in report.methods},
+        "results": {name: {place: entry(found) for place, found in row.items()} for name, row in report.table.items()},
+        "render_seconds_per_frame": {
+            name: round(cell.seconds / plan.frames, 2) for name, (plan, cell) in report.renders.items()
+        },
+        "step_seconds": {kind: round(seconds) for kind, seconds in report.step_seconds.items()},
+        "failures": sorted(report.failures),
+    }
+
+
+def as_markdown(report: Report, picture: str | None) -> str:
+    """The page; `picture` is the address of the crops, relative to it."""
+    preset = PRESETS[report.preset]
+    width, height = preset.resolution
+    blocks = [
+        f"# Macro benchmark, `{report.preset}`",
+        f"{len(report.scenes)} scenes, each {preset.views} photos of {width}x{height} px with random focus distances "
+        f"and {preset.held_out} held-out views. Every trained method has the same budget: {report.budget.iterations:,} "
+        f"steps, {report.budget.max_gaussians:,} Gaussians, poses known, {_seeds(report.seeds)}. Images are compared "
+        "with the sharp truth in sRGB. Recoverable are surface points that at least three photos see, one of them with "
+        "a circle of confusion (CoC) of at most 1.5 px. Recovery is (method - plain splatting) / (sharp photos - plain "
+        "splatting) in dB on recoverable pixels: 0 is the floor, 1 the ceiling."
+        + (" Numbers after ± are standard deviations over the seeds." if len(report.seeds) > 1 else ""),
+        *(f"## {measure.title}\n\n{_by_scene(report, measure)}" for measure in _BY_SCENE if _known(report, measure)),
+    ]
+    if picture:
+        crops = (
+            "Of each scene the part with the most detail that a photo blurs and other photos could tell; chosen by the "
+            f"truth alone.\n\n![Crops of every method]({picture})"
+        )
+        blocks.insert(2, f"## Pictures\n\n{crops}")
+    for views, told in (("deblurred", "deblurred photos"), ("novel", "held-out views")):
+        bins = [Measure(f"psnr_{views}_by_coc/{name}", f"{name} px", ".2f") for name in COC_BINS]
+        title = f"## PSNR by the smallest CoC in any photo, {told}, mean of the scenes, dB"
+        blocks.append(f"{title}\n\n{_over_measures(report, bins)}")
+    blocks += [
+        f"## Further measures, mean of the scenes\n\n{_over_measures(report, _FURTHER)}",
+        f"## Geometry and lens, mean of the scenes\n\n{_over_measures(report, _GEOMETRY)}\n\n"
+        "Medians; depth on recoverable pixels.",
+        f"## Time and memory, mean of the scenes\n\n{_over_measures(report, _COST)}\n\n"
+        f"A method's own process, {_sharing(report)}; rendering and measuring excluded.",
+        _stack_note(report),
+        f"## How it was made\n\n{_making(report)}",
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _by_scene(report: Report, measure: Measure) -> str:
+    places = (*report.scenes, MEAN)
+    rows = [
+        [method.title, *(text(report.table.get(method.name, {}).get(place), measure) for place in places)]
+        for method in report.methods
+    ]
+    return _markdown(["", *(place.replace("_", " ") for place in places)], rows)
+
+
+def _over_measures(report: Report, measures: Sequence[Measure]) -> str:
+    known = [measure for measure in measures if _known(report, measure)]
+    rows = []
+    for method in report.methods:
+        entry = report.table.get(method.name, {}).get(MEAN)
+        rows.append([method.title, *(text(entry, measure) for measure in known)])
+    return _markdown(["", *(measure.title for measure in known)], rows)
+
+
+def _known(report: Report, measure: Measure) -> bool:
+    return any(entry[measure.key] is not None for row in report.table.values() for entry in row.values())
+
+
+def _stack_note(report: Report) -> str:
+    told = []
+    for method in report.methods:
+        entry = report.table.get(method.name, {}).get(MEAN)
+        if method.source == "stack" and entry and entry["psnr_fused_recoverable"] is not None:
+            told.append(
+                f"The focus stack has as many photos as the others, {report.budget.bracket_size} at each of fewer "
+                "poses, and so no deblurred photos of the same views. Its fused images, against the sharp truth of "
+                f"their own poses: {entry['psnr_fused']:.2f} dB, {entry['psnr_fused_recoverable']:.2f} dB where one "
+                "of the photos is in focus."
+            )
+    return "\n\n".join(told)
+
+
+def _making(report: Report) -> str:
+    machine = report.machine
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
+    lines = [
+        f"    {report.command}",
+        "",
+        f"On {machine['cores']} cores of {machine['processor']} ({machine['system']}); {versions}.",
+        "",
+        _markdown(
+            ["rendering", "frames", "time", "a frame, s"],
+            [
+                [
+                    name.removesuffix("-render").replace("_", " "),
+                    str(plan.frames),
+                    duration(cell.seconds),
+                    f"{cell.seconds / plan.frames:.2f}",
+                ]
+                for name, (plan, cell) in report.renders.items()
+            ],
+        ),
+        "",
+        _markdown(
+            ["step", "sum of all"],
+            [[kind, duration(seconds)] for kind, seconds in report.step_seconds.items()],
+        ),
+        "",
+        f"Rendering uses all cores; of the other steps {report.workers} ran at a time.",
+    ]
+    if report.failures:
+        lines += ["", f"Not done: {', '.join(sorted(report.failures))}."]
+    return "\n".join(lines)
+
+
+def _sharing(report: Report) -> str:
+    if report.workers == 1:
+        return "alone"
+    return f"{report.workers} at a time, each on {max(1, report.machine['cores'] // report.workers)} of the cores"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {key: None if value is None else round(value, _TOLD_DIGITS) for key, value in values.items()}
