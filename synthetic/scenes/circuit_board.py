@@ -23,6 +23,18 @@ _CELL = 0.06  # mm, of the map of copper
 _REACH = 0.5  # mm, to which the map tells the distance to copper and pads
 _CLEARANCE = 0.2  # mm, between copper of different nets
 
+_PLANES = (  # middle and half size of areas of copper, mm
+    ((-4.0, 9.0), (8.0, 4.5)),
+    ((9.0, -9.0), (7.0, 7.4)),
+    ((-13.5, -3.0), (4.0, 5.5)),
+    ((12.0, 9.5), (5.0, 4.0)),
+    ((-9.0, -20.0), (13.0, 6.5)),
+    ((25.0, 3.0), (8.0, 13.0)),
+    ((-26.0, 6.0), (7.0, 20.0)),
+    ((3.0, 25.0), (20.0, 8.0)),
+    ((24.0, -26.0), (9.0, 8.0)),
+)
+
 Pieces = dict[str, list[Geometry]]  # by material
 
 
@@ -56,6 +68,7 @@ class _Board:
     numbers: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # of the designators so far
     copper: "_DistanceMap" = field(default_factory=lambda: _DistanceMap())
     soldered: "_DistanceMap" = field(default_factory=lambda: _DistanceMap())
+    planes: "_DistanceMap" = field(default_factory=lambda: _DistanceMap())
 
     def free(self, x: float, y: float, width: float, height: float) -> bool:
         return all(
@@ -155,16 +168,17 @@ def build() -> MacroScene:
         material, smooth = _MATERIALS[name]
         subject.append(add_mesh(name.capitalize(), merged(geometries), material(), smooth=smooth))
     target = (0.0, 0.0, 1.0)
-    add_softbox("Key", spherical(170, 115, 52), target, (120, 70), 0.5, (1.0, 0.97, 0.92))
+    add_softbox("Key", spherical(170, 115, 52), target, (130, 80), 0.62, (1.0, 0.97, 0.92))
     add_softbox("Fill", spherical(190, -60, 38), target, (120, 120), 0.16, (0.86, 0.93, 1.0))
     add_softbox("Rim", spherical(160, 10, 24), target, (40, 120), 0.2, (1.0, 0.92, 0.82))
-    set_world((0.62, 0.72, 0.85), 0.16)
+    set_world((0.62, 0.72, 0.85), 0.1)
     return MacroScene(
         subject=tuple(subject),
         centre_mm=np.array([0.0, 0.0, 1.0]),
         radius_mm=11.0,
         field_width_mm=26.0,
         elevations=(35.0, 75.0),
+        f_number=5.6,
     )
 
 
@@ -197,7 +211,7 @@ def _main_parts(board: _Board) -> None:
     board.place(_tantalum("106", "16V"), 4.0, 14.0)
     board.place(_crystal_can("8.000 KX"), 2.0, -16.5)
     board.place(_small_outline(4, 1.27, ("TL072", "2602")), 14.0, -16.0)
-    board.silk("MACRO-8 REV C", -1.2, 4.9, 0.8)
+    board.silk("MACRO-8 REV C", 6.4, -4.2, 0.8)
     board.silk("+5V", 3.2, -10.6, 0.9)
     board.silk("GND", 13.2, -10.6, 0.9)
 
@@ -227,25 +241,30 @@ def _fill(board: _Board) -> None:
 def _route(board: _Board) -> None:
     """Traces: bundles that run by, then one from each pad to a via, none nearer to another than allowed."""
     rng = board.rng
-    for _ in range(60):
-        start, turn, count = rng.uniform(-_HALF, _HALF, 2), rng.integers(8) * np.pi / 4, rng.integers(3, 7)
+    for _ in range(260):
+        start, turn, count = rng.uniform(-_HALF, _HALF, 2), rng.integers(8) * np.pi / 4, rng.integers(3, 8)
+        lengths = rng.uniform([3, 1.5, 3], [9, 6, 9])
         for lane in range(count):
-            side = 0.5 * lane * np.array([-np.sin(turn), np.cos(turn)])
-            shift = 0.5 * lane * np.tan(np.pi / 8)
-            lengths = rng.uniform(4, 12, 3) if lane == 0 else lengths
-            path = _jogged(start + side, turn, lengths + [-shift, 0, shift], 1)
-            _add_trace(board, path, 0.1)
+            along, across = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+            stagger, shift = 0.8 * (lane % 2), 0.56 * lane * np.tan(np.pi / 8)
+            path = _jogged(
+                start + 0.56 * lane * across - stagger * along, turn, lengths + [stagger - shift, 0, stagger - shift], 1
+            )
+            _add_trace(board, path, 0.11)
     for pad in board.pads:
         heading = np.arctan2(pad.way[1], pad.way[0])
         edge = pad.place + pad.way * abs(pad.way @ pad.size) / 2
         for _ in range(14):
             lengths = rng.uniform([0.4, 0.5, 0.0], [2.0, 5.0, 5.0])
-            path = _jogged(edge + pad.way * 0.28, heading, lengths, int(rng.choice([-1, 1])))
-            if _add_trace(board, path, 0.1 if pad.size.min() < 0.7 else 0.17, root=pad.place):
+            path = _jogged(edge + pad.way * 0.42, heading, lengths, int(rng.choice([-1, 1])))
+            if _add_trace(board, path, 0.11 if pad.size.min() < 0.7 else 0.17, root=pad.place):
                 break
-    for _ in range(700):  # vias that stitch the planes of ground
+    for centre, half_size in _PLANES:
+        board.planes.add(np.array([centre]), np.array([centre]), np.array(half_size))
+    for _ in range(900):  # vias that stitch the planes of ground
         place = rng.uniform(-_HALF, _HALF, 2)
-        if board.copper.at(place[None])[0] >= 0.49 and board.free(*place, 0.6, 0.6):
+        clear = min(board.copper.at(place[None])[0], -board.planes.at(place[None])[0])
+        if clear >= 0.4 and board.free(*place, 0.6, 0.6):
             _add_via(board, place, ring=rng.uniform() < 0.3)
 
 
@@ -264,7 +283,7 @@ def _add_trace(board: _Board, path: np.ndarray, half_width: float, root: np.ndar
     if (board.copper.at(np.concatenate(pieces)) < half_width + _CLEARANCE - 0.02).any():
         return False
     ends = path[-1:] if root is not None else path[[0, -1]]
-    if (board.copper.at(ends) < 0.45).any() or not all(board.free(*end, 0.7, 0.7) for end in ends):
+    if (board.copper.at(ends) < 0.38).any() or not all(board.free(*end, 0.7, 0.7) for end in ends):
         return False
     whole = path if root is None else np.concatenate([root[None], path])
     board.copper.add(whole[:-1], whole[1:], half_width)
@@ -276,12 +295,12 @@ def _add_trace(board: _Board, path: np.ndarray, half_width: float, root: np.ndar
 def _add_via(board: _Board, place: np.ndarray, *, ring: bool) -> None:
     """A plated hole; its ring is bare, or under the solder mask."""
     at = np.array([*place, 0.0])
-    board.copper.add(place[None], place[None], 0.3)
+    board.copper.add(place[None], place[None], 0.25)
     if ring:
         board.pieces["tin"].append(
-            lathe([[0.15, 0.005], [0.17, 0.03], [0.29, 0.03], [0.31, 0.0]][::-1], 20).moved(np.eye(3), at)
+            lathe([[0.13, 0.005], [0.15, 0.03], [0.24, 0.03], [0.26, 0.0]][::-1], 20).moved(np.eye(3), at)
         )
-    dark = lathe([[0.15 if ring else 0.11, 0.014], [0.0, 0.014]], 14)
+    dark = lathe([[0.13 if ring else 0.1, 0.014], [0.0, 0.014]], 14)
     board.pieces["hole"].append(dark.moved(np.eye(3), at))
 
 
@@ -505,7 +524,7 @@ def _header(count: int) -> _Part:
 def _dust(board: _Board) -> None:
     """Grains and fibres that lie on the board."""
     rng = board.rng
-    shapes = [stone(rng.uniform(0.6, 1.2, 3), rng, rows=6) for _ in range(6)]
+    shapes = [stone(rng.uniform(0.6, 1.2, 3), rng, rows=4) for _ in range(6)]
     for shape in shapes:
         size = 0.012 * (0.07 / 0.012) ** (rng.uniform(size=150) ** 2)
         places = np.column_stack([rng.uniform(-20, 20, (150, 2)), 0.5 * size])
@@ -521,16 +540,17 @@ def _dust(board: _Board) -> None:
 
 def _laminate(board: _Board) -> bpy.types.Object:
     corners = np.array([[[-_HALF, -_HALF, 0], [-_HALF, _HALF, 0]], [[_HALF, -_HALF, 0], [_HALF, _HALF, 0]]])
-    pixels = np.stack([board.copper.distance, board.soldered.distance, np.zeros_like(board.copper.distance)], -1)
+    pixels = np.stack([board.copper.distance, board.soldered.distance, board.planes.distance], -1)
     return add_mesh("Board", sheet(corners), _board_material(0.5 + pixels / (2 * _REACH)))
 
 
 def _board_material(pixels: np.ndarray) -> bpy.types.Material:
-    """Solder mask over traces, planes and bare laminate; `pixels` are 0.5 + distance (to copper, to pads) / 1 mm."""
+    """Solder mask over traces, planes and bare laminate; `pixels` are 0.5 + distance (to copper, pads, planes) / 1 mm."""
     m = Material("Board")
-    copper, soldered, _ = m.image(pixels, 2 * _HALF)
+    copper, soldered, planes = m.image(pixels, 2 * _HALF)
     trace = m.between(copper, 0.53, 0.47)
     plane = m.between(copper, 0.5 + _CLEARANCE - 0.03, 0.5 + _CLEARANCE + 0.03)
+    plane = m.calculate("MULTIPLY", plane, m.between(planes, 0.53, 0.47))
     metal = m.calculate("MAXIMUM", trace, plane)
     weave = m.calculate(
         "MULTIPLY",
@@ -538,8 +558,8 @@ def _board_material(pixels: np.ndarray) -> bpy.types.Material:
         m.calculate("SINE", m.calculate("MULTIPLY", m.coordinate(1), 2 * np.pi / 0.44)),
     )
     weave = m.calculate("MULTIPLY_ADD", weave, 0.5, 0.5)
-    bare = m.mix(weave, (0.004, 0.035, 0.016), (0.009, 0.06, 0.026))
-    coated = m.mix(m.noise(0.5, 5), (0.01, 0.11, 0.04), (0.02, 0.17, 0.06))
+    bare = m.mix(weave, (0.003, 0.026, 0.014), (0.007, 0.05, 0.024))
+    coated = m.mix(m.noise(0.5, 5), (0.013, 0.125, 0.045), (0.03, 0.2, 0.07))
     colour = m.mix(metal, bare, coated)
     colour = m.mix(0.7, colour, m.ramp(m.noise(0.09, 3), (0.3, (0.6,) * 3), (0.7, (1.5,) * 3)), "MULTIPLY")
     flux = m.calculate("MULTIPLY", m.between(soldered, 0.95, 0.6), m.between(m.noise(1.1, 5, 0.5), 0.47, 0.62))
@@ -580,10 +600,10 @@ def _can_material() -> bpy.types.Material:
     scratch = m.between(m.cells(0.9, feature="DISTANCE_TO_EDGE"), 0.012, 0.0)
     scratch = m.calculate("MULTIPLY", scratch, m.between(m.noise(0.7, 4), 0.5, 0.6))
     smear = m.noise(1.4, 7, 1.2)
-    colour = m.mix(m.between(smear, 0.35, 0.7), (0.6, 0.6, 0.58), (0.83, 0.83, 0.82))
+    colour = m.mix(m.between(smear, 0.35, 0.7), (0.7, 0.7, 0.68), (0.84, 0.84, 0.83))
     colour = m.mix(m.between(m.noise(0.12, 4), 0.6, 0.75), colour, (0.3, 0.28, 0.25))
-    rough = m.calculate("MULTIPLY_ADD", smear, 0.4, 0.12)
-    relief = m.bump(scratch, -0.02, m.bump(m.noise(0.1, 4), 0.012, m.bump(m.noise(1.2, 2), 0.04)))
+    rough = m.calculate("MULTIPLY_ADD", smear, 0.3, 0.12)
+    relief = m.bump(scratch, -0.02, m.bump(m.noise(0.1, 4), 0.007, m.bump(m.noise(1.2, 2), 0.025)))
     return m.finish(Base_Color=colour, Metallic=0.95, Roughness=rough, Normal=relief)
 
 
@@ -594,7 +614,7 @@ def _dull(
     roughness: float,
     grain_mm: float = 0.09,
     relief_mm: float = 0.02,
-    dust: float = 0.35,
+    dust: float = 0.2,
 ) -> Callable[[], bpy.types.Material]:
     """Plastic, ceramic or ink: grainy, with a film of dust in places."""
 
@@ -603,7 +623,7 @@ def _dull(
         colour = m.mix(m.between(m.noise(0.45, 5), 0.3, 0.7), dark, light)
         colour = m.mix(m.calculate("MULTIPLY", m.attribute("tint"), 0.35), colour, dark)
         colour = m.mix(0.8, colour, m.ramp(m.noise(grain_mm, 3), (0.32, (0.5,) * 3), (0.68, (1.6,) * 3)), "MULTIPLY")
-        film = m.between(m.noise(0.7, 7, 0.5), 0.52, 0.74)
+        film = m.between(m.noise(0.4, 8, 0.3), 0.5, 0.78)
         colour = m.mix(m.calculate("MULTIPLY", film, dust), colour, (0.3, 0.27, 0.22))
         relief = m.bump(m.noise(grain_mm, 4), relief_mm)
         return m.finish(Base_Color=colour, Roughness=roughness, Specular_IOR_Level=0.4, Normal=relief)
@@ -620,7 +640,7 @@ _MATERIALS: dict[str, tuple[Callable[[], bpy.types.Material], bool]] = {  # and 
     "ceramic": (_dull("Ceramic", (0.55, 0.53, 0.48), (0.75, 0.74, 0.7), 0.5), False),
     "glass": (_dull("Glass", (0.006, 0.006, 0.007), (0.016, 0.016, 0.018), 0.22, relief_mm=0.012, dust=0.16), False),
     "dielectric": (_dull("Dielectric", (0.2, 0.115, 0.055), (0.36, 0.23, 0.12), 0.45, 0.07), False),
-    "amber": (_dull("Amber", (0.55, 0.2, 0.012), (0.75, 0.34, 0.03), 0.42), False),
+    "amber": (_dull("Amber", (0.58, 0.22, 0.012), (0.75, 0.34, 0.03), 0.38, 0.06, dust=0.1), False),
     "epoxy": (_dull("Epoxy", (0.011, 0.011, 0.012), (0.03, 0.03, 0.031), 0.5, 0.07, 0.035), False),
     "plastic": (_dull("Plastic", (0.01, 0.01, 0.01), (0.024, 0.024, 0.025), 0.38, 0.14), False),
     "laser": (_dull("Laser", (0.2, 0.2, 0.19), (0.34, 0.34, 0.32), 0.7, 0.05), False),
