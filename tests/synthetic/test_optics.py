@@ -11,9 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synthetic.lens import Lens
-from synthetic.transforms import View, transforms
-
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("bpy") is None, reason="the bpy package is not installed")
 
 
@@ -27,22 +24,56 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 
 def test_blur_discs_are_as_wide_as_the_equation_says(bench: tuple[Path, dict[str, Any]]) -> None:
-    rows = bench[1]["blur_discs"]
-    assert len(rows) == 4
+    rows = [row for row in bench[1]["blur_discs"] if not row["blades"] and row["unit_mm"] > 1]
+    lenses = {(row["focal_length_mm"], row["f_number"]) for row in rows}
+    assert len(lenses) == 4
+    for lens in lenses:
+        sides = [row["depth_mm"] > row["focus_mm"] for row in rows if (row["focal_length_mm"], row["f_number"]) == lens]
+        assert sorted(sides) == [False, False, True, True]
     for row in rows:
-        assert row["expected_px"] > 10
+        assert row["expected_px"] > 9
         assert row["measured_px"] == pytest.approx(row["expected_px"], rel=0.03), row
 
 
+def test_a_scene_in_millimetres_has_the_same_blur(bench: tuple[Path, dict[str, Any]]) -> None:
+    rows = [row for row in bench[1]["blur_discs"] if row["unit_mm"] == 1]
+    assert len(rows) == 2
+    for row in rows:
+        assert row["measured_px"] == pytest.approx(row["expected_px"], rel=0.03), row
+
+
+@pytest.mark.parametrize("blades", [5, 6])
+def test_blades_make_the_polygon_in_the_disc(bench: tuple[Path, dict[str, Any]], blades: int) -> None:
+    rows = [row for row in bench[1]["blur_discs"] if row["blades"] == blades]
+    assert [row["depth_mm"] > row["focus_mm"] for row in rows] == [True, False]
+    step = 360 / blades
+    for row in rows:
+        assert row["measured_px"] == pytest.approx(row["expected_px"], rel=0.03), row
+        difference = row["corner_measured_degrees"] - row["corner_expected_degrees"]
+        assert abs((difference + step / 2) % step - step / 2) < 2, row
+
+
 def test_points_land_where_transforms_json_says(bench: tuple[Path, dict[str, Any]]) -> None:
-    for row in bench[1]["projections"]:
-        width, height = row["size"]
-        view = View("bench", np.array(row["pose"]), None)
-        content = transforms([view], Lens(100.0, 8.0, 24.0), width, height, "images", with_focus=False)
-        world_to_camera = np.linalg.inv(content["frames"][0]["transform_matrix"])
-        x, y, z = (world_to_camera @ [*row["centre"], 1.0])[:3]
-        expected = (content["cx"] + content["fl_x"] * x / -z, content["cy"] - content["fl_y"] * y / -z)
-        assert row["pixel"] == pytest.approx(expected, abs=0.1)
+    rows = bench[1]["projections"]
+    assert len(rows) == 6
+    for row in rows:
+        assert row["measured"] == pytest.approx(row["expected"], abs=0.1)
+        assert 5 < row["expected"][0] < row["size"][0] - 5
+
+
+def test_a_turned_subject_is_where_its_own_frame_says(bench: tuple[Path, dict[str, Any]]) -> None:
+    rows = bench[1]["turntable"]
+    assert len({row["turn_degrees"] for row in rows}) == 3
+    for row in rows:
+        assert row["camera"] == pytest.approx(rows[0]["camera"])  # it stays; the subject turns
+        assert row["measured"] == pytest.approx(row["expected"], abs=0.1)
+        assert row["depth_error"] < 2e-3  # mm
+        assert row["mask_pixels"] > 80
+        assert row["mask_error"] == 0
+
+
+def test_developed_radiance_is_blenders_own_picture(bench: tuple[Path, dict[str, Any]]) -> None:
+    assert bench[1]["development"] <= 1
 
 
 def test_depth_is_planar_and_exact_at_pixel_centres(bench: tuple[Path, dict[str, Any]]) -> None:
