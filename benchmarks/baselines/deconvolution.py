@@ -31,7 +31,8 @@ def deconvolve(
     Diameters are in steps of the square root of 2, and blended linearly in the logarithm; a disc of one pixel leaves
     the photo as it is.
     """
-    position = _LEVELS_PER_OCTAVE * np.log2(np.maximum(circle_of_confusion, 1.0))
+    largest = min(photo.shape[:2])  # what is spread wider than the photo cannot be gathered
+    position = _LEVELS_PER_OCTAVE * np.log2(circle_of_confusion.astype(np.float64).clip(1, largest))
     lower = position.astype(int)
     share = position - lower  # of the level above
     result = np.zeros(photo.shape)
@@ -63,8 +64,7 @@ def _deconvolve_evenly(photo: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """The whole photo deconvolved with one kernel; beyond its borders it is mirrored."""
     height, width = photo.shape[:2]
     pad = kernel.shape[0] - 1  # what a border pixel saw, and what that saw
-    reached = ((pad, pad), (pad, pad), (0, 0))
-    padded = np.pad(photo.astype(np.float32), reached, mode="reflect" if pad < min(height, width) else "symmetric")
+    padded = np.pad(photo.astype(np.float32), ((pad, pad), (pad, pad), (0, 0)), mode="reflect")
     restored = richardson_lucy(
         padded.clip(min=_DARKEST),
         kernel[..., None].astype(np.float32),

@@ -24,7 +24,6 @@ import numpy as np
 
 from solver.errors import SolverError
 from solver.files import written_aside
-from solver.rasterization.cpu.compilation import user_cache_folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -178,9 +177,19 @@ class Lpips:
 
 
 def weights_folder() -> Path:
-    """Where the weights are looked for unless a folder is named: the environment's, else the user's cache folder."""
-    named = os.environ.get(FOLDER_VARIABLE)
-    return Path(named) if named else user_cache_folder() / "macro-reconstruction" / "lpips"
+    """Where the weights are looked for unless a folder is named: the environment's, else the user's cache folder.
+
+    Raises:
+        SolverError: the environment names none, and the user has no home folder.
+    """
+    if named := os.environ.get(FOLDER_VARIABLE):
+        return Path(named)
+    from solver.rasterization.cpu.compilation import user_cache_folder
+
+    try:
+        return user_cache_folder() / "macro-reconstruction" / "lpips"
+    except RuntimeError:
+        raise SolverError("no folder for the LPIPS weights", remedy=f"name one in {FOLDER_VARIABLE}") from None
 
 
 def load_lpips(folder: Path | None, network: Network) -> Lpips | None:
@@ -193,7 +202,10 @@ def load_lpips(folder: Path | None, network: Network) -> Lpips | None:
     Raises:
         SolverError: the file is not the published one.
     """
-    path = (weights_folder() if folder is None else folder) / f"{network}.ckpt"
+    try:
+        path = (folder or weights_folder()) / f"{network}.ckpt"
+    except SolverError:
+        return None
     if not path.exists():
         return None
     return Lpips(network, _read_weights(_read_published(path, network), path, network))
