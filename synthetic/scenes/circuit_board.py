@@ -10,6 +10,7 @@ aluminium mirror the softboxes.
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import bpy
 import numpy as np
@@ -46,6 +47,15 @@ class _Pad:
     size: np.ndarray  # [2], mm
     way: np.ndarray  # [2], away from the part
 
+    def moved(self, quarters: int, x: float = 0.0, y: float = 0.0) -> "_Pad":
+        """The pad turned by quarters of a turn about the origin, then shifted."""
+        turn = _turn(quarters)[:2, :2]
+        size = self.size[::-1] if quarters % 2 else self.size
+        return _Pad(turn @ self.place + [x, y], size, turn @ self.way)
+
+
+_Row = tuple[list[_Pad], Pieces]  # of pins
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -53,7 +63,7 @@ class _Part:
 
     size: tuple[float, float]  # mm, the board that it needs
     pads: list[_Pad]
-    pieces: dict[str, list[Geometry]]
+    pieces: Pieces
     letter: str  # of the designator
 
 
@@ -71,6 +81,7 @@ class _Board:
     planes: "_DistanceMap" = field(default_factory=lambda: _DistanceMap())
 
     def free(self, x: float, y: float, width: float, height: float) -> bool:
+        """Whether no part stands in the rectangle round (x, y)."""
         return all(
             abs(x - other_x) > width / 2 + half_width or abs(y - other_y) > height / 2 + half_height
             for other_x, other_y, half_width, half_height in self.areas
@@ -78,18 +89,16 @@ class _Board:
 
     def place(self, part: _Part, x: float, y: float, quarters: int = 0, *, named: bool = True) -> None:
         """Solder a part to the board, turned by quarters of a turn, with its designator beside it."""
-        turn = rotation([0, 0, 1], quarters * np.pi / 2).round()
+        turn = _turn(quarters)
         for name, geometries in part.pieces.items():
             tint = self.rng.uniform()
             self.pieces[name] += [
                 each.moved(turn, np.array([x, y, 0.0])).with_attribute("tint", tint) for each in geometries
             ]
-        for pad in part.pads:
-            size = pad.size[::-1] if quarters % 2 else pad.size
-            middle = turn[:2, :2] @ pad.place + [x, y]
-            self.pads.append(_Pad(middle, size, turn[:2, :2] @ pad.way))
-            self.copper.add(middle[None], middle[None], size / 2)
-            self.soldered.add(middle[None], middle[None], size / 2)
+        for pad in (each.moved(quarters, x, y) for each in part.pads):
+            self.pads.append(pad)
+            self.copper.add(pad.place[None], pad.place[None], pad.size / 2)
+            self.soldered.add(pad.place[None], pad.place[None], pad.size / 2)
         width, height = part.size[::-1] if quarters % 2 else part.size
         self.areas.append((x, y, width / 2, height / 2))
         if named:
@@ -102,7 +111,7 @@ class _Board:
 
     def silk(self, text: str, x: float, y: float, height: float, quarters: int = 0) -> None:
         """White lettering on the board."""
-        turn = rotation([0, 0, 1], quarters * np.pi / 2) * height
+        turn = _turn(quarters) * height
         self.pieces["silkscreen"].append(lettering(text).moved(turn, np.array([x, y, 0.012])))
 
     def outline(self, points: Sequence[Sequence[float]], width: float = 0.13) -> None:
@@ -182,6 +191,11 @@ def build() -> MacroScene:
     )
 
 
+def _turn(quarters: int) -> np.ndarray:
+    """The matrix [3, 3] of quarters of a turn about z."""
+    return rotation([0, 0, 1], quarters * np.pi / 2).round()
+
+
 def _main_parts(board: _Board) -> None:
     """What is in the middle of the frame, by hand, and a few large parts round it."""
     flat_pack = _flat_pack(8, 0.8, 7.0, ("XR-8M20A", "QFP 2614", "K41-7E"))
@@ -248,7 +262,10 @@ def _route(board: _Board) -> None:
             along, across = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
             stagger, shift = 0.8 * (lane % 2), 0.56 * lane * np.tan(np.pi / 8)
             path = _jogged(
-                start + 0.56 * lane * across - stagger * along, turn, lengths + [stagger - shift, 0, stagger - shift], 1
+                start + 0.56 * lane * across - stagger * along,
+                turn,
+                lengths + np.array([stagger - shift, 0, stagger - shift]),
+                1,
             )
             _add_trace(board, path, 0.11)
     for pad in board.pads:
@@ -264,7 +281,7 @@ def _route(board: _Board) -> None:
     for _ in range(900):  # vias that stitch the planes of ground
         place = rng.uniform(-_HALF, _HALF, 2)
         clear = min(board.copper.at(place[None])[0], -board.planes.at(place[None])[0])
-        if clear >= 0.4 and board.free(*place, 0.6, 0.6):
+        if clear >= 0.4 and board.free(place[0], place[1], 0.6, 0.6):
             _add_via(board, place, ring=rng.uniform() < 0.3)
 
 
@@ -277,13 +294,11 @@ def _jogged(start: np.ndarray, heading: float, lengths: np.ndarray, side: int) -
 
 def _add_trace(board: _Board, path: np.ndarray, half_width: float, root: np.ndarray | None = None) -> bool:
     """Add a trace that ends in vias, if it keeps clear of the copper there is."""
-    pieces = [
-        np.linspace(a, b, max(int(np.linalg.norm(b - a) / 0.12), 2)) for a, b in zip(path, path[1:], strict=False)
-    ]
+    pieces = [np.linspace(a, b, max(int(np.linalg.norm(b - a) / 0.12), 2)) for a, b in pairwise(path)]
     if (board.copper.at(np.concatenate(pieces)) < half_width + _CLEARANCE - 0.02).any():
         return False
     ends = path[-1:] if root is not None else path[[0, -1]]
-    if (board.copper.at(ends) < 0.38).any() or not all(board.free(*end, 0.7, 0.7) for end in ends):
+    if (board.copper.at(ends) < 0.38).any() or not all(board.free(end[0], end[1], 0.7, 0.7) for end in ends):
         return False
     whole = path if root is None else np.concatenate([root[None], path])
     board.copper.add(whole[:-1], whole[1:], half_width)
@@ -350,8 +365,9 @@ def _capacitor(length: float, width: float, height: float) -> _Part:
 
 def _tantalum(value: str, volts: str) -> _Part:
     part = _chip(3.5, 2.6, 0.9, 0.25, "amber", 1.0)
+    part.pieces["amber"].clear()  # its block; the moulded body stands in its place
     body = _drafted(box([3.3, 2.7, 1.7], 0.08), 0.05).moved(np.eye(3), np.array([0, 0, 1.0]))
-    part.pieces["amber"][:] = [body]
+    part.pieces["amber"].append(body)
     top = 1.855
     stripe = sheet(np.array([[[-1.5, -1.27, top], [-1.5, 1.27, top]], [[-1.05, -1.27, top], [-1.05, 1.27, top]]]))
     part.pieces["brown ink"].append(stripe)
@@ -380,7 +396,7 @@ def _strip(path: np.ndarray, width: float, thickness: float) -> Geometry:
     return sheet(np.concatenate([ends[:1], rings, ends[1:]]), closed=True)
 
 
-def _gull_wings(count: int, pitch: float, body: float, reach: float, width: float, height: float) -> _Part:
+def _gull_wings(count: int, pitch: float, body: float, reach: float, width: float, height: float) -> _Row:
     """A row of pins along y that leave a body of half the width `body` towards +x and stand on pads."""
     drop = body + 0.3 * (reach - body)
     path = [[body - 0.1, height], [drop - 0.08, height], [drop + 0.02, height - 0.1]]
@@ -396,19 +412,17 @@ def _gull_wings(count: int, pitch: float, body: float, reach: float, width: floa
         middle = (reach + drop) / 2 + 0.14
         pieces["solder"].append(sheet(np.stack([middle + half * u, y + (width / 2 + 0.08) * v, dome], -1)))
         pads.append(_Pad(np.array([middle, y]), np.array([2 * half, width + 0.16]), np.array([1.0, 0.0])))
-    return _Part((0, 0), pads, pieces, "U")
+    return pads, pieces
 
 
-def _around(rows: list[tuple[_Part, int]]) -> tuple[list[_Pad], Pieces]:
+def _around(rows: list[tuple[_Row, int]]) -> _Row:
     """Rows of pins, each turned by its quarters of a turn."""
-    pads, pieces = [], defaultdict(list)
-    for row, quarters in rows:
-        turn = rotation([0, 0, 1], quarters * np.pi / 2).round()
-        for name, geometries in row.pieces.items():
-            pieces[name] += [each.moved(turn, np.zeros(3)) for each in geometries]
-        for pad in row.pads:
-            size = pad.size[::-1] if quarters % 2 else pad.size
-            pads.append(_Pad(turn[:2, :2] @ pad.place, size, turn[:2, :2] @ pad.way))
+    pads: list[_Pad] = []
+    pieces: Pieces = defaultdict(list)
+    for (row_pads, row_pieces), quarters in rows:
+        for name, geometries in row_pieces.items():
+            pieces[name] += [each.moved(_turn(quarters), np.zeros(3)) for each in geometries]
+        pads += [pad.moved(quarters) for pad in row_pads]
     return pads, pieces
 
 
@@ -545,7 +559,7 @@ def _laminate(board: _Board) -> bpy.types.Object:
 
 
 def _board_material(pixels: np.ndarray) -> bpy.types.Material:
-    """Solder mask over traces, planes and bare laminate; `pixels` are 0.5 + distance (to copper, pads, planes) / 1 mm."""
+    """Solder mask over traces, planes and bare laminate; `pixels`: 0.5 + distance (to copper, pads, planes) / 1 mm."""
     m = Material("Board")
     copper, soldered, planes = m.image(pixels, 2 * _HALF)
     trace = m.between(copper, 0.53, 0.47)
@@ -580,15 +594,16 @@ def _metal(
     roughness: tuple[float, float],
     relief_mm: float = 0.012,
     grain_mm: float = 0.12,
+    stain: float = 0.5,
 ) -> Callable[[], bpy.types.Material]:
     def make() -> bpy.types.Material:
         m = Material(name)
         colour = m.mix(m.between(m.noise(0.3, 6), 0.35, 0.65), *colours)
-        stain = m.between(m.noise(0.9, 6, 0.6), 0.58, 0.7)
-        colour = m.mix(m.calculate("MULTIPLY", stain, 0.6), colour, (0.16, 0.12, 0.07))
+        stained = m.between(m.noise(0.9, 6, 0.6), 0.58, 0.7)
+        colour = m.mix(m.calculate("MULTIPLY", stained, stain), colour, (0.16, 0.12, 0.07))
         rough = m.calculate("MULTIPLY_ADD", m.noise(0.2, 5), roughness[1] - roughness[0], roughness[0])
         return m.finish(
-            Base_Color=colour, Metallic=0.95, Roughness=rough, Normal=m.bump(m.noise(grain_mm, 4), relief_mm)
+            Base_Color=colour, Metallic=0.87, Roughness=rough, Normal=m.bump(m.noise(grain_mm, 4), relief_mm)
         )
 
     return make
@@ -602,9 +617,9 @@ def _can_material() -> bpy.types.Material:
     smear = m.noise(1.4, 7, 1.2)
     colour = m.mix(m.between(smear, 0.35, 0.7), (0.7, 0.7, 0.68), (0.84, 0.84, 0.83))
     colour = m.mix(m.between(m.noise(0.12, 4), 0.6, 0.75), colour, (0.3, 0.28, 0.25))
-    rough = m.calculate("MULTIPLY_ADD", smear, 0.3, 0.12)
-    relief = m.bump(scratch, -0.02, m.bump(m.noise(0.1, 4), 0.007, m.bump(m.noise(1.2, 2), 0.025)))
-    return m.finish(Base_Color=colour, Metallic=0.95, Roughness=rough, Normal=relief)
+    rough = m.calculate("MULTIPLY_ADD", smear, 0.3, 0.2)
+    relief = m.bump(scratch, -0.006, m.bump(m.noise(0.1, 4), 0.006, m.bump(m.noise(1.2, 2), 0.012)))
+    return m.finish(Base_Color=colour, Metallic=0.87, Roughness=rough, Normal=relief)
 
 
 def _dull(
@@ -635,7 +650,7 @@ _MATERIALS: dict[str, tuple[Callable[[], bpy.types.Material], bool]] = {  # and 
     "tin": (_metal("Tin", ((0.5, 0.5, 0.48), (0.78, 0.78, 0.75)), (0.22, 0.6), 0.03), False),
     "solder": (_metal("Solder", ((0.5, 0.5, 0.49), (0.8, 0.8, 0.78)), (0.12, 0.45), 0.015), True),
     "pins": (_metal("Pins", ((0.5, 0.49, 0.46), (0.72, 0.71, 0.68)), (0.25, 0.55)), False),
-    "gold": (_metal("Gold", ((0.72, 0.45, 0.13), (0.95, 0.68, 0.26)), (0.15, 0.5)), False),
+    "gold": (_metal("Gold", ((0.72, 0.45, 0.13), (0.98, 0.72, 0.28)), (0.18, 0.4), stain=0.25), False),
     "can": (_can_material, True),
     "ceramic": (_dull("Ceramic", (0.55, 0.53, 0.48), (0.75, 0.74, 0.7), 0.5), False),
     "glass": (_dull("Glass", (0.006, 0.006, 0.007), (0.016, 0.016, 0.018), 0.22, relief_mm=0.012, dust=0.16), False),

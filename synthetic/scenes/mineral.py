@@ -8,6 +8,7 @@ glimmers behind the first surface; and by the druse between them, hundreds of ne
 
 import bpy
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .construction import MacroScene, add_mesh, add_softbox, set_world, spherical
 from .geometry import Geometry, box, copies, merged, polyhedron, random_rotation, sheet, stone, turns_to
@@ -49,11 +50,11 @@ def build() -> MacroScene:
     )
     _ground(rng)
     target = (0.0, 0.0, 5.0)
-    add_softbox("Key", spherical(170, 120, 50), target, (90, 60), 0.55, (1.0, 0.97, 0.92))
-    add_softbox("Fill", spherical(190, -50, 35), target, (120, 120), 0.2, (0.84, 0.92, 1.0))
+    add_softbox("Key", spherical(170, 120, 50), target, (90, 60), 0.6, (1.0, 0.97, 0.92))
+    add_softbox("Fill", spherical(190, -50, 35), target, (120, 120), 0.13, (0.84, 0.92, 1.0))
     add_softbox("Rim", spherical(150, 15, 22), target, (30, 90), 0.24, (1.0, 0.92, 0.8))
     add_softbox("Back", spherical(160, 215, 30), target, (60, 60), 0.2, (0.9, 0.95, 1.0))
-    set_world((0.62, 0.72, 0.85), 0.14)
+    set_world((0.62, 0.72, 0.85), 0.11)
     return MacroScene(
         subject=subject,
         centre_mm=np.array([0.0, 0.0, 5.2]),
@@ -71,7 +72,7 @@ def _rock_point(direction: np.ndarray) -> np.ndarray:
     return direction * (1 + lumps + grain)[..., None] * _ROCK
 
 
-def _direction(azimuth: np.ndarray, polar: np.ndarray) -> np.ndarray:
+def _direction(azimuth: ArrayLike, polar: ArrayLike) -> np.ndarray:
     """Unit vectors [..., 3] for angles in radians; polar is from straight up."""
     return np.stack([np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], -1)
 
@@ -85,7 +86,8 @@ def _matrix() -> Geometry:
 def _crystal(rng: np.random.Generator, radius: float, length: float, *, chips: int = 0) -> Geometry:
     """A hexagonal prism with a pyramid of unequal faces, along z from below the origin.
 
-    Its attributes: "along" (0 at the root, 1 at the tip), "height" (mm), "prism" (1 on the prism's faces, else 0).
+    Its attributes: "along" (0 at the root, 1 at the tip), "height" (mm), "prism" (1 on the prism's faces, else 0),
+    "facet" (a random number of each face).
     """
     angles = np.radians(60) * np.arange(6)
     flat = np.stack([np.cos(angles), np.sin(angles), np.zeros(6)], -1)
@@ -111,6 +113,7 @@ def _crystal(rng: np.random.Generator, radius: float, length: float, *, chips: i
         .with_attribute("along", np.clip(height / height.max(), 0, 1))
         .with_attribute("height", height)
         .with_attribute("prism", solid.attributes["face"] < 6)
+        .with_attribute("facet", rng.permutation(len(whole))[solid.attributes["face"].astype(int)] / len(whole))
     )
 
 
@@ -170,15 +173,20 @@ def _druse(rng: np.random.Generator) -> Geometry:
 
 
 def _pyrite(rng: np.random.Generator) -> Geometry:
-    """Cubes in two nests and here and there; "stripe" runs across the striations of each face, mm."""
+    """Cubes in three nests and here and there; "stripe" runs across the striations of each face, mm."""
     sides = np.concatenate([np.eye(3), -np.eye(3)])
     cubes = []
-    for azimuth, polar, spread, count in [(305, 50, 0.13, 26), (60, 70, 0.12, 20), (190, 30, 0.7, 26)]:
+    for azimuth, polar, spread, count in [
+        (305, 50, 0.14, 46),
+        (60, 66, 0.14, 38),
+        (185, 52, 0.12, 30),
+        (0, 30, 0.8, 40),
+    ]:
         middle = _direction(np.radians(azimuth), np.radians(polar))
         for _ in range(count):
             direction = middle + rng.normal(0, spread, 3)
             direction /= np.linalg.norm(direction)
-            half = 0.13 * (1.15 / 0.13) ** (rng.uniform() ** 1.7)
+            half = 0.13 * (0.85 / 0.13) ** (rng.uniform() ** 1.7)
             cube = polyhedron(sides, half * rng.uniform(0.8, 1.1, 6))
             across = (cube.attributes["face"].astype(int) + 1) % 3
             stripe = cube.vertices[np.arange(len(across)), across]
@@ -222,77 +230,80 @@ def _ground(rng: np.random.Generator) -> None:
     )
     shards = []
     for place in scattered(60, 13.0):
-        size = rng.uniform(0.2, 0.7)
-        shard = _crystal(rng, size * 0.6, size * 2, chips=2)
+        edge = rng.uniform(0.2, 0.7)
+        shard = _crystal(rng, edge * 0.6, edge * 2, chips=2)
         shard = shard.with_attribute("along", 0.3 + 0.5 * shard.attributes["along"])
         lying = turns_to(rng.normal(0, 1, (1, 3)) * [1, 1, 0.15], rng.uniform(0, 6.3, 1))[0]
-        shards.append(shard.moved(lying, place + np.array([0, 0, 0.3 * size])).with_attribute("tint", rng.uniform()))
+        shards.append(shard.moved(lying, place + np.array([0, 0, 0.3 * edge])).with_attribute("tint", rng.uniform()))
     add_mesh("Shards", _lit_from_above(merged(shards)), _amethyst_material(), smooth=False)
 
 
 def _amethyst_material() -> bpy.types.Material:
-    """Violet and clear at the tips, milky at the roots; veils, flecks, iron stain, and dust on what looks up."""
+    """Violet and clear at the tips, milky at the roots; clouds, flecks, iron stain, and dust on what looks up."""
     m = Material("Amethyst")
-    along = m.calculate("ADD", m.attribute("along"), m.calculate("MULTIPLY_ADD", m.noise(1.6, 5, 0.4), 0.7, -0.35))
-    along = m.calculate("ADD", along, m.calculate("MULTIPLY_ADD", m.attribute("tint"), 0.2, -0.1))
+    coarse, fine = m.noise(1.3, 5, 0.5), m.noise(0.17, 3)
+    along = m.calculate("ADD", m.attribute("along"), m.calculate("MULTIPLY_ADD", coarse, 0.6, -0.3))
+    along = m.calculate("ADD", along, m.calculate("MULTIPLY_ADD", m.attribute("tint"), 0.3, -0.15))
     colour = m.ramp(
         along,
-        (0.1, (0.66, 0.6, 0.52)),
-        (0.35, (0.62, 0.52, 0.66)),
-        (0.6, (0.36, 0.2, 0.55)),
-        (0.95, (0.15, 0.05, 0.33)),
+        (0.08, (0.5, 0.44, 0.36)),
+        (0.3, (0.44, 0.34, 0.5)),
+        (0.55, (0.2, 0.085, 0.36)),
+        (0.9, (0.085, 0.02, 0.22)),
     )
-    bands = m.calculate("SINE", m.calculate("MULTIPLY_ADD", m.attribute("height"), 5.5, m.noise(2.5, 3)))
-    colour = m.mix(m.calculate("MULTIPLY_ADD", bands, 0.12, 0.12), colour, (0.72, 0.66, 0.78))
-    colour = m.mix(0.6, colour, m.ramp(m.noise(0.22, 5, 0.6), (0.3, (0.6,) * 3), (0.7, (1.45,) * 3)), "MULTIPLY")
-    veil = m.between(m.cells(1.3, feature="DISTANCE_TO_EDGE"), 0.035, 0.0)
-    veil = m.calculate("MULTIPLY", veil, m.between(m.noise(1.0, 4), 0.48, 0.62))
-    cloud = m.between(m.noise(0.8, 7, 1.0), 0.54, 0.7)
-    cloudy = m.calculate("MAXIMUM", veil, m.calculate("MULTIPLY", cloud, 0.6))
-    colour = m.mix(cloudy, colour, (0.78, 0.72, 0.8))
-    fleck = m.between(m.noise(0.14, 2), 0.69, 0.73)
+    bands = m.calculate(
+        "SINE", m.calculate("MULTIPLY_ADD", m.attribute("height"), 4.5, m.calculate("MULTIPLY", coarse, 3))
+    )
+    colour = m.mix(m.calculate("MULTIPLY_ADD", bands, 0.08, 0.08), colour, (0.6, 0.5, 0.7))
+    colour = m.mix(0.55, colour, m.ramp(fine, (0.3, (0.55,) * 3), (0.7, (1.5,) * 3)), "MULTIPLY")
+    # What total reflection inside does to faces: each has its own depth of colour.
+    colour = m.mix(0.8, colour, m.ramp(m.attribute("facet"), (0.0, (0.35,) * 3), (1.0, (1.5,) * 3)), "MULTIPLY")
+    cloud = m.calculate("MULTIPLY", m.between(m.noise(0.6, 3), 0.55, 0.72), 0.5)
+    colour = m.mix(cloud, colour, (0.6, 0.52, 0.66))
+    fleck = m.between(fine, 0.7, 0.74)
     colour = m.mix(fleck, colour, (0.16, 0.03, 0.015))
-    stain = m.calculate(
-        "MULTIPLY", m.between(m.noise(0.9, 7, 0.5), 0.5, 0.66), m.between(m.attribute("along"), 0.75, 0.15)
-    )
-    colour = m.mix(m.calculate("MULTIPLY", stain, 0.8), colour, (0.42, 0.19, 0.045))
-    dust = m.calculate("MULTIPLY", m.between(m.noise(0.16, 6), 0.5, 0.68), m.between(m.attribute("up"), 0.1, 0.9))
-    colour = m.mix(m.calculate("MULTIPLY", dust, 0.55), colour, (0.5, 0.44, 0.36))
-    solid = m.calculate("MAXIMUM", m.calculate("MAXIMUM", stain, dust), m.calculate("MAXIMUM", cloudy, fleck))
-    clear = m.calculate("MULTIPLY", m.between(along, 0.2, 0.75), 0.5)
+    stain = m.calculate("MULTIPLY", m.between(coarse, 0.5, 0.62), m.between(m.attribute("along"), 0.6, 0.1))
+    colour = m.mix(m.calculate("MULTIPLY", stain, 0.75), colour, (0.36, 0.15, 0.035))
+    dust = m.calculate("MULTIPLY", m.between(fine, 0.54, 0.68), m.between(m.attribute("up"), 0.2, 1.0))
+    dust = m.calculate("MULTIPLY", dust, m.between(coarse, 0.42, 0.58))
+    colour = m.mix(m.calculate("MULTIPLY", dust, 0.5), colour, (0.45, 0.4, 0.33))
+    solid = m.calculate("MAXIMUM", m.calculate("MAXIMUM", stain, dust), m.calculate("MAXIMUM", cloud, fleck))
+    clear = m.calculate("MULTIPLY", m.between(along, 0.2, 0.7), 0.45)
     clear = m.calculate("MULTIPLY", clear, m.calculate("SUBTRACT", 1.0, solid))
-    rough = m.calculate("MULTIPLY_ADD", m.noise(0.5, 6), 0.26, 0.02)
+    rough = m.calculate("MULTIPLY_ADD", coarse, 0.2, 0.04)
     rough = m.calculate("ADD", rough, m.calculate("MULTIPLY", solid, 0.3))
     return m.finish(
-        Base_Color=colour, Transmission_Weight=clear, IOR=1.54, Roughness=rough, Normal=_growth_lines(m, "height", 0.33)
+        Base_Color=colour,
+        Transmission_Weight=clear,
+        IOR=1.54,
+        Roughness=rough,
+        Specular_IOR_Level=0.65,
+        Normal=_growth_lines(m, fine),
     )
 
 
-def _growth_lines(m: Material, attribute: str, spacing_mm: float) -> bpy.types.NodeSocket:
+def _growth_lines(m: Material, fine: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
     """Striations across prism faces, at uneven distances, and low hillocks on all."""
-    lines = m.calculate(
-        "SINE",
-        m.calculate(
-            "ADD",
-            m.calculate("MULTIPLY", m.attribute(attribute), 2 * np.pi / spacing_mm),
-            m.calculate("MULTIPLY", m.noise(1.1, 2), 9.0),
-        ),
-    )
-    lines = m.calculate("MULTIPLY", m.calculate("GREATER_THAN", lines, 0.2), m.attribute("prism"))
-    hillocks = m.bump(m.cells(0.55), 0.02, m.bump(m.noise(1.8, 3), 0.1))
-    return m.bump(lines, 0.014, m.bump(m.noise(0.1, 3), 0.008, hillocks))
+    wavy = m.noise(2.1, 1)
+    wander = m.calculate("MULTIPLY", wavy, 2.5)
+    height = m.attribute("height")
+    wide = m.calculate("SINE", m.calculate("MULTIPLY_ADD", height, 2 * np.pi / 0.31, wander))
+    narrow = m.calculate("SINE", m.calculate("MULTIPLY_ADD", height, 2 * np.pi / 0.117, wander))
+    lines = m.between(m.calculate("ADD", wide, narrow), -0.2, 0.9)
+    lines = m.calculate("MULTIPLY", lines, m.attribute("prism"))
+    return m.bump(m.calculate("MULTIPLY_ADD", fine, 0.35, lines), 0.009, m.bump(wavy, 0.05))
 
 
 def _pyrite_material() -> bpy.types.Material:
     m = Material("Pyrite")
-    colour = m.mix(m.between(m.noise(0.5, 6), 0.35, 0.65), (0.42, 0.3, 0.13), (0.74, 0.6, 0.33))
-    tarnish = m.between(m.noise(0.7, 7, 0.6), 0.54, 0.68)
+    colour = m.mix(m.between(m.noise(0.5, 6), 0.35, 0.65), (0.5, 0.34, 0.12), (0.8, 0.62, 0.28))
+    tarnish = m.between(m.noise(0.7, 4, 0.6), 0.55, 0.7)
     colour = m.mix(m.calculate("MULTIPLY", tarnish, 0.7), colour, (0.2, 0.09, 0.03))
     wander = m.calculate("MULTIPLY", m.noise(0.6, 2), 6.0)
     lines = m.calculate(
         "SINE", m.calculate("ADD", m.calculate("MULTIPLY", m.attribute("stripe"), 2 * np.pi / 0.12), wander)
     )
-    rough = m.calculate("MULTIPLY_ADD", m.noise(0.3, 5), 0.4, 0.05)
+    rough = m.calculate("MULTIPLY_ADD", m.noise(0.3, 5), 0.35, 0.16)
     relief = m.bump(m.calculate("GREATER_THAN", lines, 0.1), 0.012, m.bump(m.noise(0.12, 4), 0.02))
     return m.finish(Base_Color=colour, Metallic=0.9, Roughness=rough, Normal=relief)
 
@@ -300,34 +311,32 @@ def _pyrite_material() -> bpy.types.Material:
 def _matrix_material() -> bpy.types.Material:
     m = Material("Matrix")
     colour = m.ramp(
-        m.noise(1.8, 7, 0.5),
-        (0.3, (0.09, 0.065, 0.045)),
-        (0.45, (0.24, 0.18, 0.12)),
-        (0.56, (0.4, 0.33, 0.25)),
-        (0.68, (0.5, 0.46, 0.4)),
+        m.noise(1.8, 5, 0.5),
+        (0.3, (0.068, 0.049, 0.034)),
+        (0.45, (0.18, 0.135, 0.09)),
+        (0.56, (0.3, 0.247, 0.188)),
+        (0.68, (0.375, 0.345, 0.3)),
     )
-    colour = m.mix(m.between(m.noise(0.9, 6, 0.8), 0.53, 0.66), colour, (0.36, 0.15, 0.035))
+    colour = m.mix(m.between(m.noise(0.9, 4, 0.8), 0.53, 0.66), colour, (0.36, 0.15, 0.035))
     grains = m.ramp(m.cells(0.24, "Color"), (0.0, (0.5,) * 3), (0.7, (1.0,) * 3), (1.0, (1.8,) * 3))
     colour = m.mix(0.75, colour, grains, "MULTIPLY")
     colour = m.mix(0.8, colour, m.ramp(m.noise(0.11, 4), (0.32, (0.45,) * 3), (0.68, (1.6,) * 3)), "MULTIPLY")
-    relief = m.bump(m.noise(0.12, 4), 0.06, m.bump(m.cells(0.35), -0.09, m.bump(m.noise(0.8, 6), 0.22)))
+    relief = m.bump(m.noise(0.12, 3), 0.06, m.bump(m.cells(0.35), -0.09, m.bump(m.noise(0.8, 3), 0.2)))
     return m.finish(Base_Color=colour, Roughness=0.72, Specular_IOR_Level=0.35, Normal=relief)
 
 
 def _slate_material() -> bpy.types.Material:
     m = Material("Slate")
     colour = m.ramp(
-        m.noise(3.5, 8, 0.4),
-        (0.3, (0.018, 0.02, 0.024)),
-        (0.5, (0.04, 0.043, 0.05)),
-        (0.68, (0.075, 0.078, 0.082)),
+        m.noise(3.5, 5, 0.4),
+        (0.3, (0.012, 0.013, 0.016)),
+        (0.5, (0.026, 0.028, 0.033)),
+        (0.68, (0.055, 0.057, 0.06)),
     )
-    colour = m.mix(m.between(m.noise(2.0, 7, 0.6), 0.6, 0.72), colour, (0.15, 0.085, 0.045))
+    colour = m.mix(m.between(m.noise(2.0, 5, 0.6), 0.58, 0.7), colour, (0.11, 0.06, 0.032))
     colour = m.mix(0.85, colour, m.ramp(m.noise(0.14, 4), (0.3, (0.4,) * 3), (0.7, (1.7,) * 3)), "MULTIPLY")
     mica = m.between(m.noise(0.07, 1), 0.7, 0.76)
     colour = m.mix(m.calculate("MULTIPLY", mica, 0.6), colour, (0.42, 0.43, 0.45))
-    scratch = m.between(m.cells(3.0, feature="DISTANCE_TO_EDGE"), 0.008, 0.0)
-    colour = m.mix(m.calculate("MULTIPLY", scratch, m.noise(0.6, 4)), colour, (0.3, 0.3, 0.31))
-    rough = m.calculate("MULTIPLY_ADD", m.noise(0.5, 6), 0.4, 0.3)
-    relief = m.bump(m.noise(0.16, 5), 0.05, m.bump(m.noise(0.9, 6), 0.14))
+    rough = m.calculate("MULTIPLY_ADD", m.noise(0.5, 4), 0.4, 0.3)
+    relief = m.bump(m.noise(0.16, 4), 0.05, m.bump(m.noise(0.9, 3), 0.12))
     return m.finish(Base_Color=colour, Roughness=rough, Specular_IOR_Level=0.4, Normal=relief)
