@@ -14,57 +14,93 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from solver.rasterization.cpu import threads
 from solver.rasterization.cpu.compilation import kernel
+from solver.rasterization.cpu.layout import LANES
+from solver.rasterization.cpu.vector import load, splat, store
 from solver.training.windows import C1, C2, window
 
 _HALF = 5  # px, of the window
+_MARGIN = 8  # zeros left of each row of a plane, and at least _HALF right of it, so that windows need no bounds
 
 
-@kernel("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[::1])", fast=True)
-def _smooth(
-    images,  # [M, H, W]
-    scratch,  # [M, H, W], written
-    result,  # [M, H, W], written
-    weights,  # [11]
+def _padded(width: int) -> int:
+    """Length of a plane's row: whole vectors between the margins."""
+    return -(-width // LANES) * LANES + 2 * _MARGIN
+
+
+@kernel("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,:,::1], int64, int64)", fast=True)
+def _fill_products(
+    a,  # [H, W, C]
+    b,  # [H, W, C]
+    planes,  # [5, C, H, padded]: a, b, a^2, b^2, ab; written between the margins
+    part,
+    parts,
 ):
-    """Smooth each image with zeros round it, columns first."""
-    count, height, width = images.shape
-    for m in range(count):
-        for row in range(height):
-            line = scratch[m, row]
-            line[:] = np.float32(0)
-            for k in range(max(0, _HALF - row), min(2 * _HALF + 1, height + _HALF - row)):
-                source = images[m, row + k - _HALF]
-                weight = weights[k]
-                for column in range(width):
-                    line[column] += weight * source[column]
-        for row in range(height):
-            source = scratch[m, row]
-            line = result[m, row]
-            line[:] = np.float32(0)
-            for k in range(2 * _HALF + 1):
-                weight = weights[k]
-                shift = k - _HALF
-                for column in range(max(0, -shift), min(width, width - shift)):
-                    line[column] += weight * source[column + shift]
+    """The images whose smoothings are the moments, for every `parts`-th row."""
+    height, width, channels = a.shape
+    for row in range(part, height, parts):
+        for x in range(width):
+            for c in range(channels):
+                u, v = a[row, x, c], b[row, x, c]
+                planes[0, c, row, _MARGIN + x] = u
+                planes[1, c, row, _MARGIN + x] = v
+                planes[2, c, row, _MARGIN + x] = u * u
+                planes[3, c, row, _MARGIN + x] = v * v
+                planes[4, c, row, _MARGIN + x] = u * v
 
 
-@kernel("float64(float32[:,:,:,::1], float32[:,::1], float32[:,:,:,::1], float32, float32)", fast=True)
+@kernel("void(float32[:,:,::1], float32[:,:,::1], float32[::1], int64, int64)", fast=True)
+def _smooth(
+    planes,  # [M, H, padded], zeros in the margins
+    result,  # [M, H, padded], written between the margins
+    weights,  # [11]
+    part,
+    parts,
+):
+    """Smooth every `parts`-th plane with zeros round it, down the columns and then along the rows."""
+    count, height, padded = planes.shape
+    line = np.zeros(padded, np.float32)
+    for m in range(part, count, parts):
+        for row in range(height):
+            first, last = max(row - _HALF, 0), min(row + _HALF, height - 1)
+            for x in range(_MARGIN, padded - _MARGIN, LANES):
+                smoothed = splat(np.float32(0))
+                place = (m * height + first) * padded + x
+                for source in range(first, last + 1):
+                    smoothed += weights[source - row + _HALF] * load(planes, place)
+                    place += padded
+                store(line, x, smoothed)
+            for x in range(_MARGIN, padded - _MARGIN, LANES):
+                smoothed = splat(np.float32(0))
+                for k in range(2 * _HALF + 1):
+                    smoothed += weights[k] * load(line, x + k - _HALF)
+                store(result, (m * height + row) * padded + x, smoothed)
+
+
+@kernel(
+    "void(float32[:,:,:,::1], float32[:,::1], float32[:,:,:,::1], float64[:,::1], float32, float32, int64, int64)",
+    fast=True,
+)
 def _map_and_derivatives(
-    moments,  # [5, C, H, W]: m, n, A, B, X
+    moments,  # [5, C, H, padded]: m, n, A, B, X
     weights,  # [H, W]
-    derivatives,  # [3, C, H, W], written: dS/dm, dS/dA, dS/dX
+    derivatives,  # [3, C, H, padded], written between the margins: dS/dm, dS/dA, dS/dX
+    totals,  # [C, H], written: the weighted sum of the map
     c1,
     c2,
+    part,
+    parts,
 ):
-    """The weighted sum of the map, and its derivatives to the moments that depend on a."""
-    _, channels, height, width = moments.shape
+    """The map, and its derivatives to the moments that depend on a, for every `parts`-th row."""
+    channels = moments.shape[1]
+    height, width = weights.shape
     two = np.float32(2)
-    total = 0.0
     for channel in range(channels):
-        for row in range(height):
+        for row in range(part, height, parts):
             line_total = np.float32(0)
-            for x in range(width):
+            for column in range(width):
+                x = _MARGIN + column
                 m, n = moments[0, channel, row, x], moments[1, channel, row, x]
                 squares = moments[2, channel, row, x] + moments[3, channel, row, x]
                 mixed = moments[4, channel, row, x]
@@ -72,35 +108,60 @@ def _map_and_derivatives(
                 below_c = squares - m * m - n * n + c2
                 luminance = (two * m * n + c1) / below_l
                 contrast = (two * (mixed - m * n) + c2) / below_c
-                weight = weights[row, x]
+                weight = weights[row, column]
                 line_total += weight * luminance * contrast
                 to_luminance = (two * n - two * m * luminance) / below_l
                 to_contrast = (two * m * contrast - two * n) / below_c
                 derivatives[0, channel, row, x] = weight * (contrast * to_luminance + luminance * to_contrast)
                 derivatives[1, channel, row, x] = -weight * luminance * contrast / below_c
                 derivatives[2, channel, row, x] = weight * two * luminance / below_c
-            total += float(line_total)
-    return total
+            totals[channel, row] = line_total
+
+
+@kernel("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,:,::1], float32[:,:,::1], int64, int64)", fast=True)
+def _gather_gradient(
+    a,  # [H, W, C]
+    b,  # [H, W, C]
+    smoothed,  # [3, C, H, padded], smoothed derivatives
+    gradient,  # [H, W, C], written
+    part,
+    parts,
+):
+    """The gradient to a, for every `parts`-th row."""
+    height, width, channels = a.shape
+    two = np.float32(2)
+    for row in range(part, height, parts):
+        for column in range(width):
+            x = _MARGIN + column
+            for c in range(channels):
+                rest = two * a[row, column, c] * smoothed[1, c, row, x] + b[row, column, c] * smoothed[2, c, row, x]
+                gradient[row, column, c] = smoothed[0, c, row, x] + rest
 
 
 class _SumOfSsim(torch.autograd.Function):
     @staticmethod
     def forward(context, a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
-        planes_a, planes_b = (np.ascontiguousarray(t.detach().numpy().transpose(2, 0, 1)) for t in (a, b))
-        channels, height, width = planes_a.shape
-        products = np.stack([planes_a, planes_b, planes_a**2, planes_b**2, planes_a * planes_b])
-        moments, scratch = np.empty_like(products), np.empty_like(products)
+        image, photo, pixels = (tensor.detach().contiguous().numpy() for tensor in (a, b, weights))
+        height, width, channels = image.shape
+        products = np.zeros((5, channels, height, _padded(width)), np.float32)
+        moments = np.empty_like(products)
+        derivatives = np.zeros_like(products[:3])
+        totals = np.empty((channels, height))
+        gradient = np.empty_like(image)
         smoothing = window()
-        shape = (5 * channels, height, width)
-        _smooth(products.reshape(shape), scratch.reshape(shape), moments.reshape(shape), smoothing)
-        derivatives = np.empty((3, channels, height, width), np.float32)
-        total = _map_and_derivatives(moments, weights.detach().contiguous().numpy(), derivatives, C1, C2)
+
+        def smooth(planes: np.ndarray, result: np.ndarray) -> None:
+            flat = (planes.shape[0] * channels, height, planes.shape[-1])
+            threads.run(lambda *share: _smooth(planes.reshape(flat), result.reshape(flat), smoothing, *share))
+
+        threads.run(lambda *share: _fill_products(image, photo, products, *share))
+        smooth(products, moments)
+        threads.run(lambda *share: _map_and_derivatives(moments, pixels, derivatives, totals, C1, C2, *share))
         smoothed = moments[:3]  # no longer needed: its memory serves the gradient
-        shape = (3 * channels, height, width)
-        _smooth(derivatives.reshape(shape), scratch[:3].reshape(shape), smoothed.reshape(shape), smoothing)
-        gradient = smoothed[0] + 2 * planes_a * smoothed[1] + planes_b * smoothed[2]
-        context.save_for_backward(torch.from_numpy(np.ascontiguousarray(gradient.transpose(1, 2, 0))))
-        return torch.tensor(total, dtype=a.dtype)
+        smooth(derivatives, smoothed)
+        threads.run(lambda *share: _gather_gradient(image, photo, smoothed, gradient, *share))
+        context.save_for_backward(torch.from_numpy(gradient))
+        return torch.tensor(totals.sum(), dtype=a.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable

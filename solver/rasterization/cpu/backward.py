@@ -28,6 +28,7 @@ from solver.rasterization.cpu.layout import (
     MIN_TRANSMITTANCE,
     MOMENT_COUNT,
     ONE,
+    PLANE,
     SHEAR,
     TILE,
     U_CELL,
@@ -102,28 +103,29 @@ def composite_backward(
             while mask != 0:
                 b = lowest_bit(mask)
                 mask &= mask - np.uint32(1)
+                place = b * LANES
                 dy = dy_0 + np.float32(b >> 1)
                 w_0 = dx_0 + np.float32((b & 1) * LANES) - k * dy
                 w = w_0 + offsets
                 q = log2_opacity - i * dy * dy - a * w * w
                 p = power_of_two(q)
                 alpha = where(q >= LOWEST_LOG2_ALPHA, minimum(p, top_alpha), none)
-                v_0 = load(planes, V_FEATURES * BLOCKS + b)
-                v_1 = load(planes, (V_FEATURES + 1) * BLOCKS + b)
-                v_2 = load(planes, (V_FEATURES + 2) * BLOCKS + b)
-                v_3 = load(planes, (V_FEATURES + 3) * BLOCKS + b)
-                worth = load(planes, V_ALPHA * BLOCKS + b) + f_0 * v_0 + f_1 * v_1 + f_2 * v_2 + f_3 * v_3
+                v_0 = load(planes, V_FEATURES * PLANE + place)
+                v_1 = load(planes, (V_FEATURES + 1) * PLANE + place)
+                v_2 = load(planes, (V_FEATURES + 2) * PLANE + place)
+                v_3 = load(planes, (V_FEATURES + 3) * PLANE + place)
+                worth = load(planes, V_ALPHA * PLANE + place) + f_0 * v_0 + f_1 * v_1 + f_2 * v_2 + f_3 * v_3
                 for e in range(EXTRAS, channels):
-                    worth += features[n, e] * load(planes, (V_FEATURES + e) * BLOCKS + b)
-                before = load(planes, b)
+                    worth += features[n, e] * load(planes, (V_FEATURES + e) * PLANE + place)
+                before = load(planes, place)
                 weight = alpha * before
                 after = before - weight
                 goes_on = after > spent
                 weight = where(goes_on, weight, none)
-                store(planes, b, where(goes_on, after, minimum(before, none - before)))
+                store(planes, place, where(goes_on, after, minimum(before, none - before)))
                 gain = weight * worth
-                behind = load(planes, BEHIND * BLOCKS + b) - gain
-                store(planes, BEHIND * BLOCKS + b, behind)
+                behind = load(planes, BEHIND * PLANE + place) - gain
+                store(planes, BEHIND * PLANE + place, behind)
                 v = gain - behind * (alpha / (one - alpha))
                 v = where(goes_on & (p <= top_alpha), v, none)
                 vw = v * w
@@ -138,8 +140,8 @@ def composite_backward(
                 sum_2 += weight * v_2
                 sum_3 += weight * v_3
                 for e in range(EXTRAS, channels):
-                    v_e = load(planes, (V_FEATURES + e) * BLOCKS + b)
-                    store(extra_sums, e - EXTRAS, load(extra_sums, e - EXTRAS) + weight * v_e)
+                    v_e = load(planes, (V_FEATURES + e) * PLANE + place)
+                    store(extra_sums, (e - EXTRAS) * LANES, load(extra_sums, (e - EXTRAS) * LANES) + weight * v_e)
             moments[pair, 0] = total(sum_v)
             moments[pair, 1] = total(sum_vw)
             moments[pair, 2] = total(sum_vww)
@@ -151,4 +153,4 @@ def composite_backward(
             moments[pair, MOMENT_COUNT + 2] = total(sum_2)
             moments[pair, MOMENT_COUNT + 3] = total(sum_3)
             for e in range(EXTRAS, channels):
-                moments[pair, MOMENT_COUNT + e] = total(load(extra_sums, e - EXTRAS))
+                moments[pair, MOMENT_COUNT + e] = total(load(extra_sums, (e - EXTRAS) * LANES))

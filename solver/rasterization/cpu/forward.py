@@ -22,6 +22,7 @@ from solver.rasterization.cpu.layout import (
     MAX_ALPHA,
     MIN_TRANSMITTANCE,
     ONE,
+    PLANE,
     SHEAR,
     TILE,
     U_CELL,
@@ -79,25 +80,32 @@ def composite(
             while mask != 0:
                 b = lowest_bit(mask)
                 mask &= mask - np.uint32(1)
+                place = b * LANES
                 dy = dy_0 + np.float32(b >> 1)
                 w_0 = dx_0 + np.float32((b & 1) * LANES) - k * dy
                 level = log2_opacity - i * dy * dy
                 w = w_0 + offsets
                 q = level - a * w * w
                 alpha = where(q >= LOWEST_LOG2_ALPHA, minimum(power_of_two(q), top_alpha), none)
-                before = load(planes, b)
+                before = load(planes, place)
                 weight = alpha * before
                 after = before - weight
                 goes_on = after > spent
                 weight = where(goes_on, weight, none)
-                store(planes, b, where(goes_on, after, minimum(before, none - before)))
-                store(planes, FEATURES * BLOCKS + b, load(planes, FEATURES * BLOCKS + b) + weight * f_0)
-                store(planes, (FEATURES + 1) * BLOCKS + b, load(planes, (FEATURES + 1) * BLOCKS + b) + weight * f_1)
-                store(planes, (FEATURES + 2) * BLOCKS + b, load(planes, (FEATURES + 2) * BLOCKS + b) + weight * f_2)
-                store(planes, (FEATURES + 3) * BLOCKS + b, load(planes, (FEATURES + 3) * BLOCKS + b) + weight * f_3)
+                store(planes, place, where(goes_on, after, minimum(before, none - before)))
+                store(planes, FEATURES * PLANE + place, load(planes, FEATURES * PLANE + place) + weight * f_0)
+                store(
+                    planes, (FEATURES + 1) * PLANE + place, load(planes, (FEATURES + 1) * PLANE + place) + weight * f_1
+                )
+                store(
+                    planes, (FEATURES + 2) * PLANE + place, load(planes, (FEATURES + 2) * PLANE + place) + weight * f_2
+                )
+                store(
+                    planes, (FEATURES + 3) * PLANE + place, load(planes, (FEATURES + 3) * PLANE + place) + weight * f_3
+                )
                 for e in range(EXTRAS, channels):
-                    place = (FEATURES + e) * BLOCKS + b
-                    store(planes, place, load(planes, place) + weight * features[n, e])
+                    extra = (FEATURES + e) * PLANE + place
+                    store(planes, extra, load(planes, extra) + weight * features[n, e])
 
         for row in range(min(TILE, height - top)):
             for column in range(min(TILE, width - left)):

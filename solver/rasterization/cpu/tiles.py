@@ -24,5 +24,5 @@ def has_stopped(planes):
     """Whether no pixel's transmittance, the first of the planes, is positive any more."""
     most = load(planes, 0)
     for b in range(1, BLOCKS):
-        most = maximum(most, load(planes, b))
+        most = maximum(most, load(planes, b * LANES))
     return largest(most) <= ZERO

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A vector of eight float32 for Numba, since LLVM's own search for vectors finds half of what there is.
 
-In a kernel, `load(array, i)` is the i-th group of eight numbers of a contiguous array and `store` writes it back.
+In a kernel, `load(array, i)` is eight numbers of a contiguous array from the i-th on, and `store` writes them back.
 Vectors take part in + - * / and comparisons, with each other and with float32 numbers; a comparison is a mask, which
 `where` chooses by and `&` combines. Everything is an LLVM vector instruction of eight lanes, whatever the processor.
 """
@@ -179,8 +179,7 @@ largest: Callable = _reduction(
 
 def _pointer(context: Any, builder: ir.IRBuilder, kind: types.Array, array: ir.Value, index: ir.Value) -> ir.Value:
     data = context.make_array(kind)(context, builder, array).data
-    first = builder.mul(index, ir.Constant(index.type, LANES))
-    return builder.bitcast(builder.gep(data, [first], inbounds=True), _FLOATS.as_pointer())
+    return builder.bitcast(builder.gep(data, [index], inbounds=True), _FLOATS.as_pointer())
 
 
 def _holds_floats(kind: types.Type) -> bool:
@@ -209,7 +208,7 @@ def _store(typing_context: Any, array: types.Type, index: types.Type, value: typ
 
 
 load: Callable = intrinsic(_load)
-"""The index-th group of eight numbers of a contiguous float32 array, whatever its shape; never checked."""
+"""Eight numbers of a contiguous float32 array, whatever its shape, from the index-th on; never checked."""
 
 store: Callable = intrinsic(_store)
-"""Write such a group."""
+"""Write such eight."""
