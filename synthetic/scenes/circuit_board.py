@@ -177,7 +177,7 @@ def build() -> MacroScene:
         material, smooth = _MATERIALS[name]
         subject.append(add_mesh(name.capitalize(), merged(geometries), material(), smooth=smooth))
     target = (0.0, 0.0, 1.0)
-    add_softbox("Key", spherical(170, 115, 52), target, (130, 80), 0.62, (1.0, 0.97, 0.92))
+    add_softbox("Key", spherical(170, 115, 52), target, (150, 110), 0.6, (1.0, 0.97, 0.92))
     add_softbox("Fill", spherical(190, -60, 38), target, (120, 120), 0.16, (0.86, 0.93, 1.0))
     add_softbox("Rim", spherical(160, 10, 24), target, (40, 120), 0.2, (1.0, 0.92, 0.82))
     set_world((0.62, 0.72, 0.85), 0.1)
@@ -585,7 +585,7 @@ def _board_material(pixels: np.ndarray) -> bpy.types.Material:
     rough = m.calculate("MULTIPLY_ADD", m.noise(0.35, 5), 0.35, 0.14)
     rough = m.calculate("ADD", rough, m.calculate("MULTIPLY", pale, 0.25))
     relief = m.bump(m.noise(0.2, 4), 0.012, m.bump(weave, 0.004, m.bump(metal, 0.035)))
-    return m.finish(Base_Color=colour, Metallic=pad, Roughness=rough, Normal=relief)
+    return m.finish(Base_Color=colour, Metallic=pad, Roughness=rough, Specular_IOR_Level=0.3, Normal=relief)
 
 
 def _metal(

@@ -54,12 +54,12 @@ def build() -> MacroScene:
     add_softbox("Fill", spherical(190, -50, 35), target, (120, 120), 0.13, (0.84, 0.92, 1.0))
     add_softbox("Rim", spherical(150, 15, 22), target, (30, 90), 0.24, (1.0, 0.92, 0.8))
     add_softbox("Back", spherical(160, 215, 30), target, (60, 60), 0.2, (0.9, 0.95, 1.0))
-    set_world((0.62, 0.72, 0.85), 0.11)
+    set_world((0.62, 0.72, 0.85), 0.075)
     return MacroScene(
         subject=subject,
-        centre_mm=np.array([0.0, 0.0, 5.2]),
-        radius_mm=11.0,
-        field_width_mm=26.0,
+        centre_mm=np.array([0.0, 0.0, 6.0]),
+        radius_mm=12.0,
+        field_width_mm=28.0,
         elevations=(24.0, 62.0),
         f_number=9.0,
     )
@@ -296,16 +296,18 @@ def _growth_lines(m: Material, fine: bpy.types.NodeSocket) -> bpy.types.NodeSock
 
 def _pyrite_material() -> bpy.types.Material:
     m = Material("Pyrite")
-    colour = m.mix(m.between(m.noise(0.5, 6), 0.35, 0.65), (0.5, 0.34, 0.12), (0.8, 0.62, 0.28))
+    colour = m.mix(m.between(m.noise(0.5, 6), 0.35, 0.65), (0.46, 0.31, 0.12), (0.8, 0.63, 0.32))
     tarnish = m.between(m.noise(0.7, 4, 0.6), 0.55, 0.7)
     colour = m.mix(m.calculate("MULTIPLY", tarnish, 0.7), colour, (0.2, 0.09, 0.03))
     wander = m.calculate("MULTIPLY", m.noise(0.6, 2), 6.0)
     lines = m.calculate(
-        "SINE", m.calculate("ADD", m.calculate("MULTIPLY", m.attribute("stripe"), 2 * np.pi / 0.12), wander)
+        "SINE", m.calculate("ADD", m.calculate("MULTIPLY", m.attribute("stripe"), 2 * np.pi / 0.17), wander)
     )
     rough = m.calculate("MULTIPLY_ADD", m.noise(0.3, 5), 0.35, 0.16)
-    relief = m.bump(m.calculate("GREATER_THAN", lines, 0.1), 0.012, m.bump(m.noise(0.12, 4), 0.02))
-    return m.finish(Base_Color=colour, Metallic=0.9, Roughness=rough, Normal=relief)
+    grooves = m.between(lines, 0.6, -0.4)
+    colour = m.mix(m.calculate("MULTIPLY", grooves, 0.55), colour, (0.16, 0.1, 0.04))
+    relief = m.bump(grooves, -0.02, m.bump(m.noise(0.14, 3), 0.02, m.bump(m.noise(0.8, 1), 0.06)))
+    return m.finish(Base_Color=colour, Metallic=1.0, Roughness=rough, Normal=relief)
 
 
 def _matrix_material() -> bpy.types.Material:
@@ -339,4 +341,4 @@ def _slate_material() -> bpy.types.Material:
     colour = m.mix(m.calculate("MULTIPLY", mica, 0.6), colour, (0.42, 0.43, 0.45))
     rough = m.calculate("MULTIPLY_ADD", m.noise(0.5, 4), 0.4, 0.3)
     relief = m.bump(m.noise(0.16, 4), 0.05, m.bump(m.noise(0.9, 3), 0.12))
-    return m.finish(Base_Color=colour, Roughness=rough, Specular_IOR_Level=0.4, Normal=relief)
+    return m.finish(Base_Color=colour, Roughness=rough, Specular_IOR_Level=0.3, Normal=relief)
