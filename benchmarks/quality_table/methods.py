@@ -24,7 +24,7 @@ METHODS = (
     Method("stack", "focus stack", "stack", ("--defocus", "none")),
     Method("plain", "plain splatting", "photos", ("--defocus", "none")),
     Method("dilation", "ours: dilation", "photos", ("--defocus", "dilation"), finds_lens=True),
-    Method("oracle", "sharp photos", "photos", ("--train-on", "sharp")),
+    Method("oracle", "oracle: sharp photos", "photos", ("--train-on", "sharp")),
 )
 FLOOR, CEILING = "plain", "oracle"  # what recovery is measured between
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The table for the terminal, as JSON, and as a page with pictures."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -141,13 +142,13 @@ def as_markdown(report: Report, picture: str | None) -> str:
     width, height = preset.resolution
     blocks = [
         f"# Macro benchmark, `{report.preset}`",
-        f"{len(report.scenes)} scenes, each {preset.views} photos of {width}x{height} px with random focus distances "
-        f"and {preset.held_out} held-out views. Every trained method has the same budget: {report.budget.iterations:,} "
-        f"steps, {report.budget.max_gaussians:,} Gaussians, poses known, {_seeds(report.seeds)}. Images are compared "
-        "with the sharp truth in sRGB. Recoverable are surface points that at least three photos see, one of them with "
-        "a circle of confusion (CoC) of at most 1.5 px. Recovery is (method - plain splatting) / (sharp photos - plain "
-        "splatting) in dB on recoverable pixels: 0 is the floor, 1 the ceiling."
-        + (" Numbers after ± are standard deviations over the seeds." if len(report.seeds) > 1 else ""),
+        f"{_count(report.scenes, 'scene')}, each {preset.views} photos of {width}x{height} px with random focus "
+        f"distances and {preset.held_out} held-out views. Every trained method has the same budget: "
+        f"{report.budget.iterations:,} steps, {report.budget.max_gaussians:,} Gaussians, poses known, "
+        f"{_seeds(report.seeds)}. Images are compared with the sharp truth in sRGB. Recoverable are surface points "
+        "that at least three photos see, one of them with a circle of confusion (CoC) of at most 1.5 px. Recovery is "
+        "(method - plain splatting) / (oracle - plain splatting) in dB on recoverable pixels: 0 is the floor, 1 the "
+        "ceiling." + (" Numbers after ± are standard deviations over the seeds." if len(report.seeds) > 1 else ""),
         *(f"## {measure.title}\n\n{_by_scene(report, measure)}" for measure in _BY_SCENE if _known(report, measure)),
     ]
     if picture:
@@ -169,7 +170,16 @@ def as_markdown(report: Report, picture: str | None) -> str:
         _stack_note(report),
         f"## How it was made\n\n{_making(report)}",
     ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    return "\n\n".join(_wrapped(block) for block in blocks if block) + "\n"
+
+
+def _wrapped(block: str) -> str:
+    """Prose in lines of 120; tables, headings and code stay as they are."""
+    lines = (
+        [line] if line.startswith(("|", "#", "    ", "!")) else textwrap.wrap(line, 120, break_on_hyphens=False) or [""]
+        for line in block.splitlines()
+    )
+    return "\n".join(line for wrapped in lines for line in wrapped)
 
 
 def _by_scene(report: Report, measure: Measure) -> str:
@@ -245,6 +255,10 @@ def _sharing(report: Report) -> str:
     if report.workers == 1:
         return "alone"
     return f"{report.workers} at a time, each on {max(1, report.machine['cores'] // report.workers)} of the cores"
+
+
+def _count(things: Sequence[Any], name: str) -> str:
+    return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.quality_table.cells import Cell
 from benchmarks.quality_table.chains import Chain
-from benchmarks.quality_table.methods import CEILING, FLOOR, Method
+from benchmarks.quality_table.methods import CEILING, FLOOR
 
 Numbers = dict[str, float | None]  # by key; those by bin have "KEY/BIN"
 
@@ -113,8 +113,3 @@ def _over_scenes(entries: Sequence[Entry]) -> Entry:
             for key in keys
         },
     )
-
-
-def method_titles(methods: Sequence[Method]) -> dict[str, str]:
-    """Titles by name."""
-    return {method.name: method.title for method in methods}
