@@ -2,14 +2,13 @@
 """Single-image deconvolution that is told the true circle of confusion of every pixel.
 
 The photo is deconvolved as a whole with discs of a few diameters, and each pixel takes its colour from the two whose
-diameters are nearest to its own. This is as good as a classical method gets without seams to treat: the kernel is
-right at every pixel, but its neighbours beyond a silhouette were blurred by another, and what the silhouette hides
-is in no single photo.
+diameters are nearest to its own. So the kernel is right at every pixel, but its neighbours beyond a silhouette were
+blurred by another, and what the silhouette hides is in no single photo.
 
 Richardson-Lucy is used because it did best on five of the beetle's photos at 200 x 150 (dB against the sharp views;
-the photos themselves have 23.18): 23.58 with the 8 iterations taken here, 23.06 with 30. Wiener's filter is below the photos at
-every balance from 0.001 (12.4) to 0.3 (21.5), since it rings at silhouettes; with its balance chosen by itself
-(`unsupervised_wiener`) it has 10.5.
+the photos themselves have 23.18): 23.58 with the 8 iterations taken here, 23.06 with 30. Wiener's filter is below the
+photos at every balance from 0.001 (12.4) to 0.3 (21.5), since it rings at silhouettes; with its balance chosen by
+itself (`unsupervised_wiener`) it has 10.5.
 """
 
 import math
