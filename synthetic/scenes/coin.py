@@ -56,10 +56,10 @@ def build() -> MacroScene:
     coin = _coin(300, rng).moved(_TILT, _CENTRE)
     subject = (add_mesh("Coin", coin, _silver_material()),)
     _setting(rng)
-    add_softbox("Key", spherical(170, 125, 50), (0, 0, 2), (130, 100), 0.75, (1.0, 0.95, 0.88))
-    add_softbox("Fill", spherical(190, -50, 45), (0, 0, 2), (150, 120), 0.3, (0.85, 0.93, 1.0))
+    add_softbox("Key", spherical(170, 125, 50), (0, 0, 2), (170, 130), 0.27, (1.0, 0.95, 0.88))
+    add_softbox("Fill", spherical(190, -50, 45), (0, 0, 2), (160, 130), 0.19, (0.85, 0.93, 1.0))
     add_softbox("Rim", spherical(150, 10, 18), (0, 0, 2), (60, 90), 0.3, (1.0, 0.92, 0.8))
-    set_world((0.7, 0.76, 0.85), 0.2)
+    set_world((0.7, 0.76, 0.85), 0.26)
     return MacroScene(
         subject=subject,
         centre_mm=np.array([0.0, 0.0, 3.2]),
@@ -150,11 +150,10 @@ def _ridge(
 ) -> np.ndarray:
     """The height [N] of a rounded ridge along a path."""
     height = np.zeros(len(points))
+    around = _within(points, path.min(0), path.max(0), radii.max())
     for start, end, first, last in zip(path[:-1], path[1:], radii[:-1], radii[1:], strict=True):
-        reach = max(first, last)
-        near = np.flatnonzero(
-            np.all((points > np.minimum(start, end) - reach) & (points < np.maximum(start, end) + reach), axis=1)
-        )
+        close = _within(points[around], np.minimum(start, end), np.maximum(start, end), max(first, last))
+        near = around[close]
         offset, way = points[near] - start, end - start
         t = np.clip(offset @ way / max(way @ way, 1e-9), 0, 1)
         radius = first + (last - first) * t
@@ -164,11 +163,18 @@ def _ridge(
     return height
 
 
+def _within(points: np.ndarray, low: np.ndarray, high: np.ndarray, margin: float) -> np.ndarray:
+    """The indices of those `points` [N, 2] that lie in a rectangle widened by `margin`."""
+    x, y = points.T
+    (left, bottom), (right, top) = low - margin, high + margin
+    return np.flatnonzero((x > left) & (x < right) & (y > bottom) & (y < top))
+
+
 def _arm(start: tuple[float, float], heading: float, bend: float, curl: float, length: float) -> np.ndarray:
     """An arm [P, 2] that sets out towards `heading` (degrees), bends a little, and curls up at its end."""
-    s = np.linspace(0, 1, 70)
+    s = np.linspace(0, 1, 56)
     direction = np.radians(heading + bend * s + curl * s**3.2)
-    steps = np.stack([np.cos(direction), np.sin(direction)], -1) * length / 69
+    steps = np.stack([np.cos(direction), np.sin(direction)], -1) * length / 55
     return np.array(start) + np.cumsum(steps, axis=0)
 
 
@@ -209,15 +215,17 @@ def _with_suckers(
     """The arm with a row of cups on one of its flanks, each a ring with a hollow."""
     along = np.gradient(path, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], -1) / np.linalg.norm(along, axis=1, keepdims=True)
-    index = 10.0
+    index = 8.0
     while index < len(path) - 3:
         radius = radii[int(index)]
         centre = path[int(index)] + 0.62 * side * radius * across[int(index)]
-        distance = np.hypot(*(points - centre).T)
         size = 0.1 + 0.28 * radius
+        near = _within(points, centre, centre, size)
+        distance = np.hypot(*(points[near] - centre).T)
         cup = (0.2 * radius + 0.11) * np.maximum(1 - (distance / size) ** 2, 0) ** 0.4
-        height = np.maximum(height, cup - 0.14 * np.exp(-((distance / (0.45 * size)) ** 2)) * (cup > 0))
-        index += 2.3 * size / 0.16
+        hollow = 0.14 * np.exp(-((distance / (0.45 * size)) ** 2)) * (cup > 0)
+        height[near] = np.maximum(height[near], cup - hollow)
+        index += 2.3 * size / 0.2
     return height
 
 
@@ -278,9 +286,7 @@ def _setting(rng: np.random.Generator) -> None:
     add_mesh("Leather", sheet(np.stack([x, y, _leather_height(x, y)], -1)), _leather_material())
     add_mesh("Stitches", _stitches(rng), _thread_material())
     add_mesh("Cord", _cord(), _thread_material())
-    under = _coin(110, rng).moved(
-        rotation([0, 0, 1], 2.4), np.array([12.5, 11.5, 2.0])
-    )
+    under = _coin(110, rng).moved(rotation([0, 0, 1], 2.4), np.array([12.5, 11.5, 2.0]))
     add_mesh("Copper coin", under, _copper_material())
     add_mesh("Grit", _grit(rng, 420), _grit_material())
 
@@ -293,7 +299,7 @@ def _stitches(rng: np.random.Generator) -> Geometry:
         for index in range(-7, 8):
             middle = -12.6 * across + row * across + 3.1 * index * along + rng.normal(0, 0.08, 2)
             ends = [middle + sign * 1.3 * (along + 0.12 * across) for sign in (-1, 1)]
-            heights = [float(_leather_height(*place)) for place in (ends[0], middle, ends[1])]
+            heights = _leather_height(*np.array([ends[0], middle, ends[1]]).T)
             path = curve(
                 [
                     [*ends[0], heights[0] - 0.35],
@@ -338,15 +344,15 @@ def _cord() -> Geometry:
 def _grit(rng: np.random.Generator, count: int) -> Geometry:
     """Sand that the satchel has carried."""
     shapes = [stone(rng.uniform([0.8, 0.7, 0.5], [1.2, 1.0, 0.8]), rng, rows=6) for _ in range(8)]
+    places = rng.normal(0, 13, (count, 2))
+    places = places[np.hypot(*places.T) > 12.5]
+    sizes = 0.06 * 5.0 ** (rng.uniform(size=len(places)) ** 2)
+    heights = _leather_height(*places.T) + 0.4 * sizes
     grains = []
-    for index in range(count):
-        place = rng.normal(0, 13, 2)
-        if np.hypot(*place) < 12.5:
-            continue
-        size = 0.06 * 5.0 ** (rng.uniform() ** 2)
-        at = np.array([*place, float(_leather_height(*place)) + 0.4 * size])
+    for index, (place, size, height) in enumerate(zip(places, sizes, heights, strict=True)):
         turn = rotation([0, 0, 1], rng.uniform(0, 6.3))
-        grains.append(shapes[index % 8].moved(size * turn, at).with_attribute("tint", rng.uniform()))
+        lying = shapes[index % 8].moved(size * turn, np.array([*place, height]))
+        grains.append(lying.with_attribute("tint", rng.uniform()))
     return merged(grains)
 
 
@@ -366,13 +372,13 @@ def _silver_material() -> bpy.types.Material:
     worn, recess, scratched = m.attribute("worn"), m.attribute("recess"), _scratches(m)
     toned = m.ramp(
         m.noise(5.5, 5, 0.6),
-        (0.3, (0.20, 0.20, 0.23)),
-        (0.45, (0.33, 0.29, 0.25)),
-        (0.58, (0.42, 0.34, 0.23)),
-        (0.7, (0.30, 0.24, 0.21)),
+        (0.3, (0.13, 0.135, 0.165)),
+        (0.45, (0.23, 0.20, 0.17)),
+        (0.58, (0.31, 0.235, 0.145)),
+        (0.7, (0.20, 0.155, 0.135)),
     )
     toned = m.mix(0.7, toned, m.ramp(m.noise(0.22, 5), (0.3, (0.55,) * 3), (0.7, (1.45,) * 3)), "MULTIPLY")
-    bright = m.mix(m.noise(0.3, 4), (0.74, 0.71, 0.65), (0.58, 0.54, 0.48))
+    bright = m.mix(m.noise(0.3, 4), (0.66, 0.62, 0.56), (0.5, 0.46, 0.4))
     rubbed = m.between(m.calculate("ADD", worn, m.calculate("MULTIPLY", m.noise(0.8, 5), 0.6)), 0.45, 0.95)
     colour = m.mix(rubbed, toned, bright)
     colour = m.mix(m.calculate("MULTIPLY", scratched, 0.75), colour, (0.72, 0.7, 0.66))
@@ -389,9 +395,11 @@ def _silver_material() -> bpy.types.Material:
 
 def _copper_material() -> bpy.types.Material:
     m = Material("Copper")
-    colour = m.ramp(m.noise(2.2, 6, 0.5), (0.3, (0.09, 0.04, 0.025)), (0.5, (0.26, 0.11, 0.055)), (0.7, (0.4, 0.2, 0.1)))
+    colour = m.ramp(
+        m.noise(2.2, 6, 0.5), (0.3, (0.05, 0.02, 0.01)), (0.5, (0.14, 0.06, 0.03)), (0.7, (0.25, 0.12, 0.05))
+    )
     colour = m.mix(0.7, colour, m.ramp(m.noise(0.2, 4), (0.3, (0.5,) * 3), (0.7, (1.5,) * 3)), "MULTIPLY")
-    colour = m.mix(m.calculate("MULTIPLY", m.attribute("worn"), 0.8), colour, (0.62, 0.33, 0.19))
+    colour = m.mix(m.calculate("MULTIPLY", m.attribute("worn"), 0.8), colour, (0.5, 0.27, 0.15))
     crust = m.between(
         m.calculate("ADD", m.calculate("MULTIPLY", m.attribute("recess"), 0.3), m.noise(0.9, 6)), 0.62, 0.74
     )

@@ -65,10 +65,10 @@ def build() -> MacroScene:
     )
     _case()
     add_mesh("Dust", merged(_dust(rng)), _dust_material())
-    add_softbox("Key", spherical(170, 130, 52), (0, 0, 2), (140, 110), 0.62, (1.0, 0.94, 0.86))
-    add_softbox("Fill", spherical(180, -45, 45), (0, 0, 2), (150, 130), 0.30, (0.82, 0.93, 1.0))
-    add_softbox("Rim", spherical(150, 35, 22), (0, 0, 2), (60, 110), 0.22, (1.0, 0.9, 0.76))
-    set_world((0.72, 0.78, 0.88), 0.13)
+    add_softbox("Key", spherical(170, 130, 52), (0, 0, 2), (180, 140), 0.31, (1.0, 0.94, 0.86))
+    add_softbox("Fill", spherical(180, -45, 45), (0, 0, 2), (160, 140), 0.20, (0.82, 0.93, 1.0))
+    add_softbox("Rim", spherical(150, 35, 22), (0, 0, 2), (70, 120), 0.24, (1.0, 0.9, 0.76))
+    set_world((0.72, 0.78, 0.88), 0.2)
     return MacroScene(
         subject=subject,
         centre_mm=np.array([0.0, 0.0, 2.4]),
@@ -124,7 +124,7 @@ def _extruded(
 
 
 def _encloses(loop: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Whether a loop [N, 2] goes round each of `points` [P, 2]: a ray from it crosses the loop an odd number of times."""
+    """Whether a loop [N, 2] goes round each of `points` [P, 2]: its ray crosses it oddly often."""
     start, end = loop, np.roll(loop, -1, 0)
     x, y = points[:, :1], points[:, 1:]
     spans = (start[:, 1] > y) != (end[:, 1] > y)
@@ -340,7 +340,7 @@ def _jewel(place: np.ndarray, height: float) -> Geometry:
 
 def _screw(place: np.ndarray, height: float, radius: float, heading: float) -> Geometry:
     """A slotted screw whose head stands on a surface at `height`."""
-    half_slot, thick = 0.13 * radius + 0.02, 0.3 * radius + 0.1
+    half_slot, thick = 0.13 * radius + 0.02, 0.17 * radius + 0.1
     lean = np.arcsin(half_slot / radius)
     arc = _arc(radius, np.linspace(-np.pi / 2 + lean, np.pi / 2 - lean, 26))
     half = _extruded(arc, 0.0, thick, 0.06)
@@ -407,9 +407,7 @@ def _engraving() -> list[Geometry]:
 
 def _case() -> None:
     """The case's ring round the movement, and the bench that it lies on."""
-    ring = _turned(
-        [(18.1, -1.0), (18.1, 1.6), (18.6, 2.2), (20.4, 2.6), (21.2, 2.3), (21.8, 1.4), (21.8, -3.0)], 200
-    )
+    ring = _turned([(18.1, -1.0), (18.1, 1.6), (18.6, 2.2), (20.4, 2.6), (21.2, 2.3), (21.8, 1.4), (21.8, -3.0)], 200)
     add_mesh("Case", ring.with_attribute("edge", 0.0), _case_material())
     s = np.linspace(-90, 90, 40)
     x, y = np.meshgrid(s, s, indexing="ij")
@@ -447,6 +445,16 @@ def _around_arbor(m: Material) -> bpy.types.NodeSocket:
     return m.vector(m.calculate("MULTIPLY", y, -1.0), x, 0.0)
 
 
+def _snailed(m: Material, colour: object) -> bpy.types.NodeSocket:
+    """The colour under a sunburst of curved rays, as on winding wheels."""
+    x = m.calculate("SUBTRACT", m.coordinate(0), m.attribute("centre_x"))
+    y = m.calculate("SUBTRACT", m.coordinate(1), m.attribute("centre_y"))
+    distance = m.calculate("SQRT", m.calculate("ADD", m.calculate("MULTIPLY", x, x), m.calculate("MULTIPLY", y, y)))
+    turn = m.calculate("MULTIPLY", m.calculate("ARCTAN2", y, x), 30.0)
+    wave = m.calculate("SINE", m.calculate("ADD", turn, m.calculate("MULTIPLY", distance, 5.0)))
+    return m.mix(0.6, colour, m.ramp(m.between(wave, -1.0, 1.0), (0.0, (0.55,) * 3), (1.0, (1.3,) * 3)), "MULTIPLY")
+
+
 def _gilt_material() -> bpy.types.Material:
     m = Material("Gilt")
     colour = m.mix(m.noise(1.5, 4), (0.62, 0.36, 0.12), (0.74, 0.48, 0.2))
@@ -459,7 +467,7 @@ def _gilt_material() -> bpy.types.Material:
 
 def _steel_material() -> bpy.types.Material:
     m = Material("Steel")
-    colour = m.mix(m.attribute("edge"), _dimmed(m, (0.42, 0.42, 0.435), 0.6), (0.62, 0.62, 0.635))
+    colour = m.mix(m.attribute("edge"), _snailed(m, _dimmed(m, (0.42, 0.42, 0.435), 0.6)), (0.62, 0.62, 0.635))
     relief = m.bump(m.noise(0.06, 3), 0.005, m.bump(m.noise(0.3, 3), 0.01))
     return m.finish(
         Base_Color=colour, Metallic=1.0, Roughness=0.3, Anisotropic=0.75, Tangent=_around_arbor(m), Normal=relief
@@ -468,8 +476,8 @@ def _steel_material() -> bpy.types.Material:
 
 def _blued_material() -> bpy.types.Material:
     m = Material("Blued steel")
-    colour = m.ramp(m.noise(0.9, 4), (0.35, (0.012, 0.028, 0.13)), (0.6, (0.02, 0.055, 0.24)), (0.75, (0.07, 0.035, 0.16)))
-    colour = m.mix(m.attribute("edge"), _dimmed(m, colour, 0.5), (0.07, 0.13, 0.36))
+    colour = m.ramp(m.noise(0.9, 4), (0.35, (0.01, 0.02, 0.075)), (0.6, (0.02, 0.04, 0.15)), (0.75, (0.05, 0.03, 0.1)))
+    colour = m.mix(m.attribute("edge"), _dimmed(m, colour, 0.5), (0.06, 0.1, 0.24))
     return m.finish(Base_Color=colour, Metallic=1.0, Roughness=0.3, Normal=m.bump(m.noise(0.07, 3), 0.006))
 
 
@@ -488,11 +496,16 @@ def _striped_material() -> bpy.types.Material:
     seam = m.calculate("MULTIPLY", fraction, m.calculate("SUBTRACT", 1.0, fraction))
     colour = m.mix(m.between(seam, 0.0, 0.09), (0.2, 0.19, 0.18), (0.5, 0.48, 0.455))
     arcs = m.noise(0.1, 3, stretch=7.0, heading=118)
-    colour = m.mix(0.7, colour, m.ramp(arcs, (0.3, (0.6,) * 3), (0.7, (1.3,) * 3)), "MULTIPLY")
+    colour = m.mix(0.5, colour, m.ramp(arcs, (0.3, (0.6,) * 3), (0.7, (1.3,) * 3)), "MULTIPLY")
     colour = m.mix(m.attribute("edge"), _dimmed(m, colour, 0.45), (0.66, 0.64, 0.61))
     relief = m.bump(arcs, 0.008, m.bump(seam, 0.09))
     return m.finish(
-        Base_Color=colour, Metallic=1.0, Roughness=0.33, Anisotropic=0.7, Tangent=tangent, Normal=relief
+        Base_Color=colour,
+        Metallic=1.0,
+        Roughness=m.between(m.noise(2.8, 5), -0.8, 2.1),
+        Anisotropic=0.7,
+        Tangent=tangent,
+        Normal=relief,
     )
 
 
@@ -534,7 +547,7 @@ def _beaded_material() -> bpy.types.Material:
 
 def _ruby_material() -> bpy.types.Material:
     m = Material("Ruby")
-    colour = m.mix(m.facing(0.4), (0.62, 0.012, 0.07), (0.2, 0.0, 0.02))
+    colour = m.mix(m.facing(0.55), (0.36, 0.004, 0.032), (0.1, 0.0, 0.01))
     return m.finish(Base_Color=colour, Roughness=0.22, Specular_IOR_Level=0.8)
 
 
