@@ -17,9 +17,8 @@ from .noise import fractal_noise, gradient_noise
 
 # The shell grows like Raup's (Journal of Paleontology 40, 1966): a closed curve turns about the axis, here z with the
 # apex at the origin and the mouth below, and all of it grows by one factor a turn.
-_WHORLS = 6.4
-_GROWTH = 1.92  # a whorl
-_END = 2 * np.pi * _WHORLS  # radians turned where the mouth is
+_GROWTH = 1.92  # a turn
+_TURNS = 2 * np.pi * 6.4  # radians, from the apex to the mouth
 _SIZE = 1.13  # makes it 20 mm long
 _THICKNESS = 0.55  # mm, of the lip
 _COLUMNS = 150  # of the mesh, round the curve
@@ -32,18 +31,18 @@ def build() -> MacroScene:
     add_mesh("Plate", _turned(_plate_profile(), 240), _plain_material("Plate", 0.86))
     add_mesh("Backdrop", _turned(_backdrop_profile(), 120), _plain_material("Backdrop", 0.86))
     target = (0.0, 0.0, 5.0)
-    add_softbox("Key", spherical(180, 150, 52), target, (140, 110), 0.18, (1.0, 0.98, 0.95))
-    add_softbox("Fill", spherical(190, 30, 40), target, (140, 140), 0.105, (0.96, 0.98, 1.0))
-    add_softbox("Back", spherical(180, -95, 48), target, (150, 110), 0.105, (1.0, 0.99, 0.97))
-    set_world((1.0, 1.0, 1.0), 0.13)
+    add_softbox("Key", spherical(180, 150, 52), target, (140, 110), 0.2, (1.0, 0.98, 0.95))
+    add_softbox("Fill", spherical(190, 30, 40), target, (140, 140), 0.115, (0.96, 0.98, 1.0))
+    add_softbox("Back", spherical(180, -95, 48), target, (150, 110), 0.115, (1.0, 0.99, 0.97))
+    set_world((1.0, 1.0, 1.0), 0.143)
     return MacroScene(
         subject=(shell,),
         centre_mm=np.array([0.0, 0.0, 4.6]),
         radius_mm=11.0,
-        field_width_mm=29.0,
+        field_width_mm=26.5,
         elevations=(30.0, 30.0),
         view_plan="turntable",
-        f_number=5.6,
+        f_number=7.1,
         masked=True,
     )
 
@@ -63,75 +62,109 @@ def _shell() -> Geometry:
     """The outer surface from the apex to the lip, round the lip, and back along the inside, in one sheet."""
     around = np.linspace(-np.pi, np.pi, _COLUMNS, endpoint=False)
     around = around - 0.5 * np.sin(around)  # densest outside; the rest is hidden in the whorl before
-    rate = np.log(_GROWTH) / (2 * np.pi)
-    fine = np.linspace(np.exp(-rate * _END / 2), 1, 760)
-    outer = _END + 2 / rate * np.log(fine)  # rows as dense as the square root of the size
-    bend = np.linspace(0, np.pi, 15)[1:-1]  # round the lip
-    inner = _END - np.linspace(0, 1, 130) ** 1.3 * 2 * np.pi * 1.1
-    theta = np.concatenate([outer, np.full(len(bend), _END), inner])[:, None]
-    depth = np.concatenate([np.zeros(len(outer)), (1 - np.cos(bend)) / 2, np.ones(len(inner))])[:, None]
-    ahead = np.concatenate([np.zeros(len(outer)), np.sin(bend) / 2, np.zeros(len(inner))])[:, None]
-    inside = np.concatenate([np.zeros(len(outer)), np.linspace(0, 1, len(bend)), np.ones(len(inner))])[:, None]
-
-    angle = np.broadcast_to(around, (len(theta), _COLUMNS))
-    near_lip = np.exp(-(((_END - theta) / 0.5) ** 2))
-    # The edge of the mouth leans forward at the shoulder, has a notch at the canal, and is chipped.
-    lean = 0.16 * np.sin(around) - 0.2 * np.exp(-(((around + 1.7) / 0.35) ** 2))
-    exposed = np.clip(np.cos(around) + 0.4, 0, 1)
-    ragged = 0.018 * fractal_noise(np.stack([around * 4, 0 * around, 0 * around], -1), 4, seed=3)
-    for place, width, bite in [(0.62, 0.07, 0.07), (-0.75, 0.15, 0.1)]:
-        ragged = ragged - bite * np.clip(1.2 - abs((around - place) / width) ** 3, 0, 1)
-    theta = theta + lean + np.exp(-(((_END - theta) / 0.12) ** 2)) * ragged * exposed
+    turned, bend = _rows()
+    angle = np.broadcast_to(around, (len(turned), _COLUMNS))
+    turned = turned + _lean(around) + np.exp(-((turned / 0.12) ** 2)) * _ragged(around)
+    inside = bend / np.pi
 
     # On the whorl before the mouth lies a glaze, which hides ribs and pigment.
-    before = theta - (_END - 2 * np.pi)
-    callus = np.clip((0.3 - before) / 0.16, 0, 1) * np.clip((before + 2.6) / 0.6, 0, 1) * (np.sin(angle) < 0.2)
+    before = turned + 2 * np.pi
+    glaze = np.clip((0.3 - before) / 0.16, 0, 1) * np.clip((before + 2.6) / 0.6, 0, 1) * (np.sin(angle) < 0.2)
 
-    rise = _relief(theta, angle) * (1 - callus)
-    curve = _curve(angle)
-    normal = _normals(around)
-    teeth = 0.34 * np.maximum(np.cos(angle * 9.5), 0) ** 2 * np.exp(-((abs(angle + 0.15) / 0.85) ** 4))
-    teeth = teeth * np.exp(-(((_END - theta - 0.24) / 0.16) ** 2)) * inside
-    thickness = _THICKNESS * (0.62 + 0.5 * np.clip((_END - theta) / 0.25, 0, 1) * inside) + teeth
-    flare = 0.42 * near_lip * np.clip(np.cos(angle) + 0.35, 0, 1)
-    offset = rise * (1 - inside) + flare - thickness * depth
-    curve = curve + offset[..., None] * normal
+    relief = _relief(turned, angle) * (1 - glaze)
+    thickness = _THICKNESS * (0.62 + 0.5 * np.clip(-turned / 0.25, 0, 1) * inside) + _teeth(turned, angle) * inside
+    flare = 0.42 * np.exp(-((turned / 0.5) ** 2)) * np.clip(np.cos(angle) + 0.35, 0, 1)
+    offset = relief * (1 - inside) + flare - thickness * (1 - np.cos(bend)) / 2
+    curve = _curve(angle) + offset[..., None] * _normals(around)
 
-    theta_edge = theta + ahead * thickness / np.maximum(curve[..., 0], 2.0)
-    size = np.exp(rate * (theta_edge - _END))
+    edge = turned + thickness * np.sin(bend) / 2 / np.maximum(curve[..., 0], 2.0)
+    size = _GROWTH ** (edge / (2 * np.pi))
     radial, height = curve[..., 0] * size, curve[..., 1] * size
-    points = np.stack([radial * np.cos(theta_edge), radial * np.sin(theta_edge), height], -1)
+    points = np.stack([radial * np.cos(edge), radial * np.sin(edge), height], -1)
     points = points + 0.05 * np.minimum(size, 0.4)[..., None] * gradient_noise(points / 1.4, seed=17)[..., None]
+
+    pigment = _pigment(turned, angle) * (1 - glaze)
+    pigment = pigment * (1 - inside * (1 - np.exp(-((turned / 0.35) ** 2))))  # inside, it shows at the lip alone
+    attributes = {
+        "growth": _growth_lines(turned),
+        "glaze": np.maximum(inside, glaze),
+        "depth": np.clip(-turned / 2.2, 0, 1) * inside,
+        "pigment": pigment,
+        "crest": np.clip(relief / 0.3, 0, 1),
+    }
     surface = sheet(points, closed=True)
-    for name, values in {
-        "growth": _growth_phase(theta),
-        "across": angle,
-        "size": size,
-        "inside": np.maximum(inside + 0 * angle, callus),
-        "band": _bands(theta, angle) * (1 - callus) * (1 - inside * (1 - np.exp(-(((_END - theta) / 0.35) ** 2)))),
-        "deep": np.clip((_END - theta) / 2.2, 0, 1) * inside,
-        "crest": np.clip(rise / 0.3, 0, 1),
-    }.items():
-        surface = surface.with_attribute(name, np.broadcast_to(values, angle.shape).ravel())
+    for name, values in attributes.items():
+        surface = surface.with_attribute(name, values.ravel())
     return surface
 
 
-def _relief(theta: np.ndarray, angle: np.ndarray) -> np.ndarray:
+def _rows() -> tuple[np.ndarray, np.ndarray]:
+    """Of each row of the mesh, [R, 1]: radians turned, 0 at the mouth and less before, and round the lip, 0 to pi."""
+    rate = np.log(_GROWTH) / (2 * np.pi)
+    outer = 2 / rate * np.log(np.linspace(np.exp(-rate * _TURNS / 2), 1, 760))  # as dense as the root of the size
+    inner = -(np.linspace(0, 1, 130) ** 1.3) * 2 * np.pi * 1.1
+    bend = np.linspace(0, np.pi, 15)[1:-1]
+    turned = np.concatenate([outer, np.zeros(len(bend)), inner])
+    return turned[:, None], np.concatenate([np.zeros(len(outer)), bend, np.full(len(inner), np.pi)])[:, None]
+
+
+def _lean(angle: np.ndarray) -> np.ndarray:
+    """How far the mouth's edge, and every growth line before it, is ahead, radians: a shoulder, and a notch below."""
+    return 0.16 * np.sin(angle) - 0.2 * np.exp(-(((angle + 1.7) / 0.35) ** 2))
+
+
+def _ragged(angle: np.ndarray) -> np.ndarray:
+    """How far the broken lip is ahead of the whole one, radians."""
+    ahead = 0.018 * _noise(4, 3, angle * 4)
+    for place, width, bite in [(0.62, 0.07, 0.07), (-0.75, 0.15, 0.1)]:
+        ahead = ahead - bite * np.clip(1.2 - abs((angle - place) / width) ** 3, 0, 1)
+    return ahead * np.clip(np.cos(angle) + 0.4, 0, 1)
+
+
+def _teeth(turned: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Height of the teeth inside the outer lip, mm."""
+    row = np.maximum(np.cos(angle * 9.5), 0) ** 2 * np.exp(-((abs(angle + 0.15) / 0.85) ** 4))
+    return 0.34 * row * np.exp(-(((turned + 0.24) / 0.16) ** 2))
+
+
+def _relief(turned: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Height of ribs, cords and rests over the plain curve, mm at the size of the mouth."""
-    turned = theta - _END  # from the mouth, against growth
+    grown = turned + _TURNS
     periphery = np.clip(np.cos(angle - 0.35) + 0.15, 0, 1) ** 1.5
-    wobble = 0.5 * gradient_noise(np.stack(np.broadcast_arrays(theta / 0.9, 0 * theta, 0 * theta), -1), seed=5)
-    wave = 0.5 + 0.5 * np.cos(13 * (theta + 0.1 * np.sin(angle * 1.5)) + wobble)
+    wave = 0.5 + 0.5 * np.cos(13 * (grown + 0.1 * np.sin(angle * 1.5)) + 0.5 * _noise(1, 5, grown / 0.9))
     fading = np.clip((-turned - 1.2) / 5.0, 0.0, 1)  # the last whorl is almost smooth
-    ribs = 0.5 * wave**1.5 * periphery * fading * np.clip((theta - 5.0) / 4.0, 0, 1)
+    ribs = 0.5 * wave**1.5 * periphery * fading * np.clip((grown - 5.0) / 4.0, 0, 1)
     cords = 0.09 * (0.5 + 0.5 * np.cos(angle * 21 + 0.4)) ** 2 * np.clip(np.cos(angle) + 0.5, 0, 1)
     cords = cords * np.clip((-turned - 0.3) / 3.0, 0.35, 1)
-    below = np.clip((-np.sin(angle) - 0.35) / 0.3, 0, 1)  # stronger at the base
-    rests = np.zeros(np.broadcast(theta, angle).shape)
-    for place, strength in [(-0.62, 0.16), (-1.35, 0.08), (-2.5, 0.14), (-3.3, 0.06), (-5.2, 0.12), (-7.9, 0.15)]:
+    cords = cords * (1 + 1.2 * np.clip((-np.sin(angle) - 0.35) / 0.3, 0, 1))  # stronger at the base
+    rests = np.zeros(turned.shape)
+    for place, height in [(-0.62, 0.16), (-1.35, 0.08), (-2.5, 0.14), (-3.3, 0.06), (-5.2, 0.12), (-7.9, 0.15)]:
         after = turned - place + 0.03 * np.sin(3 * angle)
-        rests = rests + strength * np.exp(-np.maximum(after, 0) / 0.25) * (0.5 + 0.5 * np.tanh(after / 0.024))
-    return ribs + cords * (1 + 1.2 * below) + rests * np.clip(np.cos(angle) + 0.7, 0, 1)
+        rests = rests + height * np.exp(-np.maximum(after, 0) / 0.25) * (0.5 + 0.5 * np.tanh(after / 0.024))
+    return ribs + cords + rests * np.clip(np.cos(angle) + 0.7, 0, 1)
+
+
+def _growth_lines(turned: np.ndarray) -> np.ndarray:
+    """The phase of the growth lines, radians, at an uneven pace."""
+    grown = turned + _TURNS
+    return 46 * grown + 6.5 * _noise(3, 23, grown / 0.22)
+
+
+def _pigment(turned: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Brown, 0 to 1: four bands along the whorl, broken into flames."""
+    grown = turned + _TURNS
+    place = angle + 0.1 * _noise(3, 29, grown * 1.6, angle * 1.3)
+    bands = np.zeros(turned.shape)
+    for middle, width, strength in [(0.95, 0.13, 0.8), (0.2, 0.17, 1.0), (-0.62, 0.14, 0.9), (-1.25, 0.12, 0.6)]:
+        bands = bands + strength * np.exp(-(((place - middle) / width) ** 2))
+    flames = _noise(3, 31, grown * 3.4, angle * 0.7)
+    return np.clip(bands * (0.8 + 0.9 * flames) + 0.12 * np.maximum(flames, 0), 0, 1)
+
+
+def _noise(octaves: int, seed: int, *coordinates: np.ndarray) -> np.ndarray:
+    """Fractal noise over one or two coordinates [...]; returns [...]."""
+    filled = [*coordinates, *[np.zeros(1)] * (3 - len(coordinates))]
+    return fractal_noise(np.stack(np.broadcast_arrays(*filled), -1), octaves, seed)
 
 
 def _normals(around: np.ndarray) -> np.ndarray:
@@ -142,26 +175,9 @@ def _normals(around: np.ndarray) -> np.ndarray:
     return normal / np.linalg.norm(normal, axis=1, keepdims=True)
 
 
-def _growth_phase(theta: np.ndarray) -> np.ndarray:
-    """A number that grows by 1 from a growth line to the next, at an uneven pace."""
-    place = np.stack([theta / 0.22, 0 * theta, 0 * theta], -1)
-    return 46 * theta + 6.5 * fractal_noise(place, 3, seed=23)
-
-
-def _bands(theta: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Pigment, 0 to 1: three bands along the whorl, broken into flames."""
-    place = np.stack(np.broadcast_arrays(theta * 1.6, angle * 1.3, 0 * theta), -1)
-    drift = 0.1 * fractal_noise(place, 3, seed=29)
-    total = np.zeros(np.broadcast(theta, angle).shape)
-    for middle, width, strength in [(0.95, 0.13, 0.8), (0.2, 0.17, 1.0), (-0.62, 0.14, 0.9), (-1.25, 0.12, 0.6)]:
-        total = total + strength * np.exp(-(((angle - middle + drift) / width) ** 2))
-    flames = fractal_noise(np.stack(np.broadcast_arrays(theta * 3.4, angle * 0.7, 0 * theta), -1), 3, seed=31)
-    return np.clip(total * (0.8 + 0.9 * flames) + 0.12 * np.maximum(flames, 0), 0, 1)
-
-
 def _lying(shell: Geometry) -> Geometry:
     """The shell on its side, at rest on the plate, its mouth half up, its middle over the turning axis."""
-    pose = rotation([0, 1, 0], np.radians(104)) @ rotation([0, 0, 1], np.radians(60) - _END)
+    pose = rotation([0, 1, 0], np.radians(104)) @ rotation([0, 0, 1], np.radians(60))
     vertices = shell.vertices @ pose.T
     low, high = vertices.min(0), vertices.max(0)
     middle = (low + high) / 2
@@ -190,13 +206,13 @@ def _backdrop_profile() -> np.ndarray:
 
 def _shell_material() -> bpy.types.Material:
     m = Material("Shell")
-    inside, band = m.attribute("inside"), m.attribute("band")
+    glaze, pigment = m.attribute("glaze"), m.attribute("pigment")
     waver = m.calculate("MULTIPLY", m.noise(0.9, 3), 1.6)
     lines = m.calculate("SINE", m.calculate("ADD", m.attribute("growth"), m.calculate("MULTIPLY", waver, 2.0)))
     fine = m.between(lines, -1.0, 1.0)
     cream = m.ramp(m.noise(2.4, 5), (0.3, (0.55, 0.37, 0.21)), (0.5, (0.69, 0.52, 0.34)), (0.7, (0.76, 0.64, 0.47)))
     brown = m.ramp(m.noise(0.8, 5), (0.3, (0.17, 0.06, 0.026)), (0.55, (0.32, 0.125, 0.052)), (0.75, (0.46, 0.22, 0.1)))
-    stain = m.between(m.calculate("ADD", band, m.calculate("MULTIPLY", m.noise(0.22, 4), 0.5)), 0.42, 0.95)
+    stain = m.between(m.calculate("ADD", pigment, m.calculate("MULTIPLY", m.noise(0.22, 4), 0.5)), 0.42, 0.95)
     colour = m.mix(stain, cream, brown)
     streak = m.ramp(fine, (0.0, (0.8, 0.76, 0.72)), (0.6, (1.0, 1.0, 1.0)), (1.0, (1.1, 1.09, 1.07)))
     colour = m.mix(0.85, colour, streak, "MULTIPLY")
@@ -210,12 +226,12 @@ def _shell_material() -> bpy.types.Material:
     colour = m.mix(m.calculate("MULTIPLY", pores, 0.8), colour, (0.13, 0.075, 0.04))
 
     sheen = m.ramp(m.facing(0.4), (0.0, (0.86, 0.74, 0.68)), (0.35, (0.8, 0.68, 0.72)), (0.7, (0.74, 0.8, 0.76)))
-    depth = m.calculate("ADD", m.attribute("deep"), m.calculate("MULTIPLY", m.noise(0.8, 3), 0.25))
+    depth = m.calculate("ADD", m.attribute("depth"), m.calculate("MULTIPLY", m.noise(0.8, 3), 0.25))
     pearl = m.ramp(depth, (0.1, (0.9, 0.83, 0.74)), (0.4, (0.84, 0.68, 0.6)), (0.9, (0.5, 0.3, 0.3)))
     nacre = m.mix(0.6, sheen, pearl, "MULTIPLY")
-    nacre = m.mix(m.calculate("MULTIPLY", band, 0.55), nacre, (0.42, 0.2, 0.1))
-    colour = m.mix(inside, colour, nacre)
-    outside = m.calculate("SUBTRACT", 1.0, inside)
+    nacre = m.mix(m.calculate("MULTIPLY", pigment, 0.55), nacre, (0.42, 0.2, 0.1))
+    colour = m.mix(glaze, colour, nacre)
+    outside = m.calculate("SUBTRACT", 1.0, glaze)
     relief = m.bump(m.calculate("MULTIPLY", fine, outside), 0.02, m.bump(m.noise(0.3, 4), 0.02))
     relief = m.bump(m.calculate("MULTIPLY", pores, outside), -0.05, relief)
     roughness = m.calculate("ADD", 0.16, m.calculate("MULTIPLY", outside, 0.26))
