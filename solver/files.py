@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing files so that a reader never sees half of one."""
+"""Writing files so that a reader never sees half of one, and where files that can be made again go."""
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -90,3 +91,12 @@ def no_empty_folder_left(path: Path) -> Iterator[None]:
             with suppress(OSError):  # it holds something, or never came to be
                 folder.rmdir()
         raise
+
+
+def user_cache_folder() -> Path:
+    """The platform's folder for what can be made again."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

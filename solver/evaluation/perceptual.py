@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from solver.errors import SolverError
-from solver.files import written_aside
+from solver.files import user_cache_folder, written_aside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -184,8 +184,6 @@ def weights_folder() -> Path:
     """
     if named := os.environ.get(FOLDER_VARIABLE):
         return Path(named)
-    from solver.rasterization.cpu.compilation import user_cache_folder
-
     try:
         return user_cache_folder() / "macro-reconstruction" / "lpips"
     except RuntimeError:

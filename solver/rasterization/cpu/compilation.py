@@ -13,16 +13,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from solver.files import user_cache_folder
+
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
-
-
-def user_cache_folder() -> Path:
-    """The platform's folder for what can be made again."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def choose_cache() -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from llvmlite import ir
 from numba import types
@@ -116,7 +116,7 @@ def _and(typing_context: Any, a: types.Type, b: types.Type) -> Any:
     return mask(a, b), lambda context, builder, signature, arguments: builder.and_(*arguments)
 
 
-_both = intrinsic(_and)
+_both: Callable = intrinsic(_and)
 
 
 @overload(operator.and_)
@@ -182,7 +182,7 @@ def _pointer(context: Any, builder: ir.IRBuilder, kind: types.Array, array: ir.V
     return builder.bitcast(builder.gep(data, [index], inbounds=True), _FLOATS.as_pointer())
 
 
-def _holds_floats(kind: types.Type) -> bool:
+def _holds_floats(kind: types.Type) -> TypeGuard[types.Array]:
     return isinstance(kind, types.Array) and kind.dtype == types.float32 and kind.layout == "C"
 
 
