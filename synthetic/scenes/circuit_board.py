@@ -187,7 +187,7 @@ def build() -> MacroScene:
         radius_mm=11.0,
         field_width_mm=26.0,
         elevations=(35.0, 75.0),
-        f_number=5.6,
+        f_number=7.1,
     )
 
 

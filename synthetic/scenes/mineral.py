@@ -305,7 +305,7 @@ def _pyrite_material() -> bpy.types.Material:
     )
     rough = m.calculate("MULTIPLY_ADD", m.noise(0.3, 5), 0.35, 0.16)
     grooves = m.between(lines, 0.6, -0.4)
-    colour = m.mix(m.calculate("MULTIPLY", grooves, 0.55), colour, (0.16, 0.1, 0.04))
+    colour = m.mix(m.calculate("MULTIPLY", grooves, 0.3), colour, (0.16, 0.1, 0.04))
     relief = m.bump(grooves, -0.02, m.bump(m.noise(0.14, 3), 0.02, m.bump(m.noise(0.8, 1), 0.06)))
     return m.finish(Base_Color=colour, Metallic=1.0, Roughness=rough, Normal=relief)
 
