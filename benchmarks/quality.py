@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality_table.captures import CapturePlan  # noqa: E402
 from benchmarks.quality_table.cells import Cell, Store, code_hash, key_of, write_aside  # noqa: E402
-from benchmarks.quality_table.chains import Chain, Place, chain_of  # noqa: E402
+from benchmarks.quality_table.chains import Chain, Place, chain_of, code_has_changed  # noqa: E402
 from benchmarks.quality_table.children import Children  # noqa: E402
 from benchmarks.quality_table.crops import Crop, choose_crop, stacked, strip  # noqa: E402
 from benchmarks.quality_table.display import Display  # noqa: E402
@@ -128,6 +128,9 @@ def _run(arguments: Arguments, methods: tuple[Method, ...], children: Children, 
         console.print(table)
     for name, sentence in report.failures.items():
         print(f"{name} failed: {sentence} (see {work / 'logs' / name}.log)", file=sys.stderr)
+    if code_has_changed():
+        print("The code was changed meanwhile, so the cells are not all of one version; run again.", file=sys.stderr)
+        return 1
     return 1 if report.failures else 0
 
 

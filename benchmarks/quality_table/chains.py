@@ -5,7 +5,6 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +172,16 @@ def _remove_others(output: Path, pattern: str) -> None:
             shutil.rmtree(folder)
 
 
-@cache
+_hashes: dict[tuple[str, ...], str] = {}
+
+
 def _hash(*names: str) -> str:
-    return code_hash(ROOT, names)
+    """Of sources as this process found them first."""
+    if names not in _hashes:
+        _hashes[names] = code_hash(ROOT, names)
+    return _hashes[names]
+
+
+def code_has_changed() -> bool:
+    """Whether children may have run other sources than their cells' keys say."""
+    return any(code_hash(ROOT, names) != found for names, found in _hashes.items())

@@ -16,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
+_STOP = signal.SIGTERM  # SIGINT can get lost in Blender between two frames
+
 Event = dict[str, Any]  # of docs/formats.md
 
 
@@ -60,7 +62,7 @@ class Children:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as errors, self._lock:
             if self.stopping.is_set():
-                return Outcome(-signal.SIGINT, 0.0, None, "stopped")
+                return Outcome(-_STOP, 0.0, None, "stopped")
             child = subprocess.Popen(
                 [sys.executable, *map(str, arguments)],
                 stdout=subprocess.PIPE,
@@ -72,7 +74,7 @@ class Children:
             )
             self._running.add(child.pid)
             if self.stopping.is_set():
-                child.send_signal(signal.SIGINT)
+                child.send_signal(_STOP)
         assert child.stdout is not None
         for line in child.stdout:
             event = _event(line)
@@ -84,9 +86,9 @@ class Children:
         return Outcome(code, seconds, memory, "" if code == 0 else told or _last_words(log, code))
 
     def stop(self) -> None:
-        """Ask all children to end, as Ctrl-C does; no new one starts after that. Asked again, they are ended."""
+        """Ask all children to end; no new one starts after that. Asked again, they are ended."""
         with self._lock:
-            wanted = signal.SIGKILL if self.stopping.is_set() else signal.SIGINT
+            wanted = signal.SIGKILL if self.stopping.is_set() else _STOP
             self.stopping.set()
             for pid in self._running:
                 with suppress(ProcessLookupError):

@@ -179,7 +179,7 @@ def test_stopping_reaches_every_child_and_starts_none(tmp_path):
     children.stop()
     for thread in threads:
         thread.join(60)
-    assert [outcome.code for outcome in outcomes] == [-signal.SIGINT] * 2
+    assert [outcome.code for outcome in outcomes] == [-signal.SIGTERM] * 2
     assert children.run(python("print(1)"), tmp_path / "late").error == "stopped"
 
 
