@@ -14,6 +14,7 @@ Numbers = dict[str, float | None]  # by key; those by bin have "KEY/BIN"
 
 MEAN = "mean"  # the column beside the scenes
 _VIEWS = ("deblurred", "novel")
+_LEAST_WAY_DB = 0.5  # from floor to ceiling; on less, recovery would be noise
 _LENS = ("focus_distance_error_median", "pupil_diameter_error")
 
 
@@ -58,7 +59,7 @@ def summarize(chains: Sequence[Chain], cells: Mapping[str, Cell], scenes: Sequen
 
 def recovery(value: float | None, floor: float | None, ceiling: float | None) -> float | None:
     """How much of the way from the floor to the ceiling a value is; None where there is no way to go."""
-    if value is None or floor is None or ceiling is None or ceiling <= floor:
+    if value is None or floor is None or ceiling is None or ceiling - floor < _LEAST_WAY_DB:
         return None
     return (value - floor) / (ceiling - floor)
 

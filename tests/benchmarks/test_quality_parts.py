@@ -219,7 +219,7 @@ def filled(values: dict[tuple[str, str, int], float], tmp_path: Path) -> tuple[l
 def test_recovery_lies_between_floor_and_ceiling():
     assert recovery(25, 20, 30) == 0.5
     assert recovery(19, 20, 30) == pytest.approx(-0.1)
-    assert recovery(25, 30, 30) is recovery(None, 20, 30) is recovery(25, None, 30) is None
+    assert recovery(25, 30, 30.4) is recovery(None, 20, 30) is recovery(25, None, 30) is None
 
 
 def test_table_of_several_scenes_and_seeds(tmp_path):
