@@ -68,7 +68,7 @@ def build() -> MacroScene:
     add_softbox("Key", spherical(170, 130, 52), (0, 0, 2), (180, 140), 0.31, (1.0, 0.94, 0.86))
     add_softbox("Fill", spherical(180, -45, 45), (0, 0, 2), (160, 140), 0.20, (0.82, 0.93, 1.0))
     add_softbox("Rim", spherical(150, 35, 22), (0, 0, 2), (70, 120), 0.24, (1.0, 0.9, 0.76))
-    set_world((0.72, 0.78, 0.88), 0.2)
+    set_world((0.72, 0.78, 0.88), 0.15)
     return MacroScene(
         subject=subject,
         centre_mm=np.array([0.0, 0.0, 2.4]),
@@ -452,7 +452,7 @@ def _snailed(m: Material, colour: object) -> bpy.types.NodeSocket:
     distance = m.calculate("SQRT", m.calculate("ADD", m.calculate("MULTIPLY", x, x), m.calculate("MULTIPLY", y, y)))
     turn = m.calculate("MULTIPLY", m.calculate("ARCTAN2", y, x), 30.0)
     wave = m.calculate("SINE", m.calculate("ADD", turn, m.calculate("MULTIPLY", distance, 5.0)))
-    return m.mix(0.6, colour, m.ramp(m.between(wave, -1.0, 1.0), (0.0, (0.55,) * 3), (1.0, (1.3,) * 3)), "MULTIPLY")
+    return m.mix(0.35, colour, m.ramp(m.between(wave, -1.0, 1.0), (0.0, (0.55,) * 3), (1.0, (1.3,) * 3)), "MULTIPLY")
 
 
 def _gilt_material() -> bpy.types.Material:
@@ -467,7 +467,7 @@ def _gilt_material() -> bpy.types.Material:
 
 def _steel_material() -> bpy.types.Material:
     m = Material("Steel")
-    colour = m.mix(m.attribute("edge"), _snailed(m, _dimmed(m, (0.42, 0.42, 0.435), 0.6)), (0.62, 0.62, 0.635))
+    colour = m.mix(m.attribute("edge"), _snailed(m, _dimmed(m, (0.33, 0.33, 0.345), 0.6)), (0.62, 0.62, 0.635))
     relief = m.bump(m.noise(0.06, 3), 0.005, m.bump(m.noise(0.3, 3), 0.01))
     return m.finish(
         Base_Color=colour, Metallic=1.0, Roughness=0.3, Anisotropic=0.75, Tangent=_around_arbor(m), Normal=relief
@@ -494,7 +494,7 @@ def _striped_material() -> bpy.types.Material:
     turn = m.calculate("ADD", m.calculate("MULTIPLY", fraction, 1.9), heading + np.pi / 2 - 0.95)
     tangent = m.vector(m.calculate("COSINE", turn), m.calculate("SINE", turn), 0.0)
     seam = m.calculate("MULTIPLY", fraction, m.calculate("SUBTRACT", 1.0, fraction))
-    colour = m.mix(m.between(seam, 0.0, 0.09), (0.2, 0.19, 0.18), (0.5, 0.48, 0.455))
+    colour = m.mix(m.between(seam, 0.0, 0.09), (0.15, 0.14, 0.135), (0.43, 0.41, 0.385))
     arcs = m.noise(0.1, 3, stretch=7.0, heading=118)
     colour = m.mix(0.5, colour, m.ramp(arcs, (0.3, (0.6,) * 3), (0.7, (1.3,) * 3)), "MULTIPLY")
     colour = m.mix(m.attribute("edge"), _dimmed(m, colour, 0.45), (0.66, 0.64, 0.61))
@@ -532,9 +532,9 @@ def _beaded_material() -> bpy.types.Material:
         "ADD", m.calculate("MULTIPLY", offset_x, offset_x), m.calculate("MULTIPLY", offset_y, offset_y)
     )
     rings = m.calculate("SINE", m.calculate("MULTIPLY", m.calculate("SQRT", square), 75.0))
-    colour = m.mix(m.between(square, 0.0, 0.42), (0.46, 0.43, 0.39), (0.22, 0.205, 0.185))
+    colour = m.mix(m.between(square, 0.0, 0.42), (0.44, 0.40, 0.35), (0.2, 0.18, 0.155))
     colour = m.mix(m.between(rings, -1.0, 2.5), colour, (0.2, 0.185, 0.17))
-    relief = m.bump(m.between(square, 0.0, 0.45), 0.02, m.bump(m.noise(0.08, 3), 0.008))
+    relief = m.bump(m.between(square, 0.0, 0.45), 0.009, m.bump(m.noise(0.08, 3), 0.008))
     return m.finish(
         Base_Color=_dimmed(m, colour, 0.5),
         Metallic=1.0,
