@@ -10,11 +10,12 @@ import bpy
 from . import ground_truth, ply, render, scenes
 from .arguments import Settings
 from .comparison import compare
+from .device import choose_device
 from .errors import GeneratorError
 from .events import Reporter
 from .files import write_json
 from .frames import Studio, held_out_views, photos, told_poses
-from .recipe import MASKS, PHOTOS, prepare_folder, recipe
+from .recipe import MASKS, PHOTOS, begin_folder, recipe, require_usable_folder
 from .transforms import View, transforms
 from .turntable import Turntable
 
@@ -27,9 +28,16 @@ def generate(settings: Settings, reporter: Reporter) -> None:
         RenderCancelled: Blender was interrupted; --resume goes on from there.
     """
     denoise = _denoise(settings, reporter)
-    prepare_folder(settings, recipe(settings, denoise=denoise))
+    if settings.scene == scenes.CURRENT:
+        scenes.open_current(settings.blend)
+    else:
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+    choose_device(settings.device)
+    content = recipe(settings, denoise=denoise)
+    require_usable_folder(settings, content)
     reporter.stage("build", f"Building the scene {settings.scene}")
     studio = _studio(settings, denoise=denoise)
+    begin_folder(settings, content)
     ply.write_mesh(
         studio.truth / "mesh.ply", *ground_truth.subject_mesh(studio.scene.subject, studio.scene.units_per_mm)
     )
@@ -59,8 +67,7 @@ def _followed(views: Iterable[View], total: int, reporter: Reporter) -> list[Vie
 
 
 def _studio(settings: Settings, *, denoise: bool) -> Studio:
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    scene = scenes.build(settings.scene)
+    scene = scenes.build(settings.scene, settings.subject)
     lens = settings.lens(scene.f_number)
     render.set_up_cycles(*settings.resolution, settings.samples, denoise=denoise)
     camera = render.add_camera(lens, scene.units_per_mm)

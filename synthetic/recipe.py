@@ -40,8 +40,8 @@ def recipe(settings: Settings, *, denoise: bool) -> dict[str, Any]:
     return content
 
 
-def prepare_folder(settings: Settings, content: dict[str, Any]) -> None:
-    """Make the output folder ready for frames of the recipe `content`, and write it down there.
+def require_usable_folder(settings: Settings, content: dict[str, Any]) -> None:
+    """Find out whether frames of the recipe `content` may go into the output folder, before anything is changed.
 
     Raises:
         GeneratorError: the folder is in use, or was begun with another recipe.
@@ -54,16 +54,21 @@ def prepare_folder(settings: Settings, content: dict[str, Any]) -> None:
             raise GeneratorError("the output folder holds other files", where=output, remedy="choose an empty folder")
     elif settings.resume:
         _require_same(output, read_json(record), content)
-    elif settings.overwrite:
+    elif not settings.overwrite:
+        raise GeneratorError(
+            "the output folder holds a capture already", where=output, remedy="give --resume or --overwrite"
+        )
+
+
+def begin_folder(settings: Settings, content: dict[str, Any]) -> None:
+    """Remove what is to be overwritten, and write the recipe down."""
+    output = settings.output
+    if settings.overwrite:
         (output / "transforms.json").unlink(missing_ok=True)  # first: without it, it is no whole capture
         for folder in (PHOTOS, MASKS, GROUND_TRUTH):
             if (output / folder).exists():
                 shutil.rmtree(output / folder)
-    else:
-        raise GeneratorError(
-            "the output folder holds a capture already", where=output, remedy="give --resume or --overwrite"
-        )
-    write_json(record, content)
+    write_json(output / _RECORD, content)
 
 
 def _require_same(output: Path, earlier: Any, content: dict[str, Any]) -> None:

@@ -32,7 +32,10 @@ def has_denoiser() -> bool:
 
 
 def set_up_cycles(width: int, height: int, samples: int, *, denoise: bool) -> None:
-    """Make the current scene render `width` x `height` pixels whose sRGB values are radiance and nothing else."""
+    """Make the current scene render `width` x `height` pixels whose sRGB values are radiance and nothing else.
+
+    What Cycles renders on is chosen by device.choose_device.
+    """
     scene = bpy.context.scene
     render, cycles = scene.render, scene.cycles
     render.engine = "CYCLES"
@@ -41,9 +44,9 @@ def set_up_cycles(width: int, height: int, samples: int, *, denoise: bool) -> No
     render.use_persistent_data = True  # the scene is built once for all frames
     render.use_compositing = render.use_sequencer = False
     render.film_transparent = render.use_motion_blur = False
+    render.use_border = render.use_multiview = False  # of a user's file, like some of the following
     render.use_file_extension = False
     render.dither_intensity = 0.0  # it would be noise on radiance
-    cycles.device = "CPU"
     cycles.samples = samples
     cycles.use_adaptive_sampling = False
     cycles.use_denoising = denoise
