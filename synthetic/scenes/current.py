@@ -13,7 +13,7 @@ from ..errors import GeneratorError
 from ..ground_truth import surfaces_of
 from .construction import MacroScene
 
-_FRAME = 2.4  # width of the frame in radii of the subject
+_FRAME = 2.8  # width of the frame in radii of the subject: at 4:3 it is 2.1 high
 _ELEVATIONS = (20.0, 65.0)
 _NAMES_SHOWN = 12
 _SURFACES = {"MESH", "CURVE", "SURFACE", "FONT", "META", "EMPTY"}  # empties may instance collections

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from synthetic.arguments import own_arguments, parse, wants_json
+from synthetic.arguments import Settings, own_arguments, parse, wants_json
 from synthetic.errors import GeneratorError
 
 SCRIPT = Path(__file__).resolve().parents[2] / "synthetic" / "make_dataset.py"
@@ -28,6 +28,19 @@ BAD_ARGUMENTS = [
     (["--output", "x", "--f-number", "nan"], "--f-number"),
     (["--output", "x", "--focal-length-mm", "-5"], "--focal-length-mm"),
     (["--output", "x", "--sensor-width-mm", "inf"], "--sensor-width-mm"),
+    (["--output", "x", "--blades", "2"], "--blades"),
+    (["--output", "x", "--exposure-jitter", "-1"], "--exposure-jitter"),
+    (["--output", "x", "--pose-noise-mm", "nan"], "--pose-noise-mm"),
+    (["--output", "x", "--full-well", "0"], "--full-well"),
+    (["--output", "x", "--read-noise", "3"], "--full-well"),
+    (["--output", "x", "--plan", "zigzag"], "zigzag"),
+    (["--output", "x", "--preset", "huge"], "huge"),
+    (["--output", "x", "--device", "tpu"], "tpu"),
+    (["--output", "x", "--bracket-size", "3"], "--focus bracket"),
+    (["--output", "x", "--focus", "bracket", "--bracket-size", "1"], "--bracket-size"),
+    (["--output", "x", "--focus", "bracket", "--views", "7"], "--views"),
+    (["--output", "x", "--scene", "current"], "--subject"),
+    (["--output", "x", "--subject", "Cube"], "--scene current"),
     (["--output", "x", "--resume", "--overwrite"], "--resume"),
     (["--output", "x", "--colour"], "--colour"),
 ]
@@ -60,8 +73,30 @@ def test_good_arguments() -> None:
     )
     assert settings.output == Path("x").absolute()
     assert (settings.views, settings.resolution, settings.denoise) == (3, (64, 48), False)
-    assert (settings.lens.f_number, settings.lens.focal_length_mm) == (5.6, 100.0)
+    lens = settings.lens(usual_f_number=9.0)
+    assert (lens.f_number, lens.focal_length_mm, lens.blades) == (5.6, 100.0, 0)
     assert settings.events == "json"
+
+
+def test_the_scene_chooses_what_nobody_asked_for() -> None:
+    settings = parse(["--output", "x"])
+    assert settings == Settings(output=Path("x").absolute())
+    assert settings.plan is None
+    assert settings.lens(usual_f_number=7.1).f_number == 7.1
+
+
+def test_explicit_options_win_over_the_preset() -> None:
+    settings = parse(["--output", "x", "--preset", "full", "--views", "12", "--focus", "bracket"])
+    assert (settings.views, settings.held_out, settings.resolution) == (12, 8, (1600, 1200))
+    assert settings.bracket_size == 4
+
+
+def test_imperfections() -> None:
+    assert not parse(["--output", "x"]).imperfections.develops
+    options = ["--exposure-jitter", "0.3", "--full-well", "5000", "--read-noise", "2", "--pose-noise-degrees", "0.1"]
+    wrong = parse(["--output", "x", *options]).imperfections
+    assert (wrong.exposure_stops, wrong.full_well_electrons, wrong.read_noise_electrons) == (0.3, 5000, 2)
+    assert wrong.moves_poses
 
 
 def test_own_arguments_under_blender_and_under_python() -> None:
@@ -96,7 +131,7 @@ def test_wrong_usage_as_an_event() -> None:
 def test_help_is_shown() -> None:
     run = subprocess.run([sys.executable, SCRIPT, "--help"], capture_output=True, text=True)
     assert run.returncode == 0
-    for option in ("--output", "--scene", "--held-out", "--resume", "--denoise"):
+    for option in ("--output", "--scene", "--held-out", "--resume", "--denoise", "--preset", "--subject"):
         assert option in run.stdout
 
 

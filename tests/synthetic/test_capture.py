@@ -31,9 +31,15 @@ FILES = {
     "ground_truth/novel/transforms.json",
     "ground_truth/novel/sharp/novel_000.png",
     "ground_truth/novel/depth/novel_000.exr",
+    "ground_truth/novel/mask/novel_000.png",
+    "ground_truth/novel/smallest_coc/novel_000.exr",
+    "ground_truth/novel/recoverable/novel_000.png",
     *(
         f"ground_truth/{kind}/view_00{index}.{suffix}"
-        for kind, suffix in [("sharp", "png"), ("depth", "exr"), ("coc", "exr")]
+        for kind, suffix in [
+            *[("sharp", "png"), ("depth", "exr"), ("coc", "exr")],
+            *[("mask", "png"), ("smallest_coc", "exr"), ("recoverable", "png")],
+        ]
         for index in (0, 1)
     ),
 }
@@ -54,7 +60,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_dataset("--output", folder, *TINY, "--events", "json")
     assert run.returncode == 0, run.stderr
     events = [json.loads(line) for line in run.stdout.splitlines()]
-    assert [event["name"] for event in events if event["event"] == "stage"] == ["build", "render"]
+    assert [event["name"] for event in events if event["event"] == "stage"] == ["build", "render", "compare"]
     assert events[-1] == {"event": "done", "capture": str(folder)}
     assert events[-2] == {"event": "progress", "done": 3, "total": 3, "seconds_left": 0.0}
     return folder
@@ -82,7 +88,7 @@ def test_cameras_and_focus(capture: Path) -> None:
         assert Path(photo["file_path"]).name == Path(frame["file_path"]).name
 
 
-def test_focus_lies_on_a_visible_surface_and_blur_follows_from_it(capture: Path) -> None:
+def test_focus_lies_among_the_surfaces_and_blur_follows_from_it(capture: Path) -> None:
     truth = json.loads((capture / "ground_truth" / "transforms.json").read_text())
     for frame in truth["frames"]:
         name = Path(frame["file_path"]).stem
@@ -90,7 +96,7 @@ def test_focus_lies_on_a_visible_surface_and_blur_follows_from_it(capture: Path)
         coc = exr.read_channel(capture / "ground_truth" / "coc" / f"{name}.exr", "V")
         assert depth.shape == coc.shape == (48, 64)
         assert depth.min() > 0
-        assert frame["focus_distance"] in depth
+        assert depth.min() < frame["focus_distance"] < depth.max()
         expected = 100 / 9 * (64 * 100 / 23.5) * abs(1 / depth.astype(float) - 1 / frame["focus_distance"])
         np.testing.assert_allclose(coc, expected, atol=1e-4)
 
