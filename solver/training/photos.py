@@ -3,7 +3,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from solver.capture.images import load_mask, load_photo
@@ -19,6 +21,7 @@ class TrainingPhoto:
     photo: Photo
     image: Tensor  # [H, W, 3], sRGB
     mask: Tensor | None  # [H, W], 1 on the subject
+    mask_distance: Tensor | None = None  # [H, W], px to the nearest pixel of the subject, where the mask has any
 
 
 def load_training_photos(capture: Capture, device: torch.device) -> list[TrainingPhoto]:
@@ -32,8 +35,15 @@ def load_training_photos(capture: Capture, device: torch.device) -> list[Trainin
         size = (photo.camera.width, photo.camera.height)
         image = torch.from_numpy(linear_to_srgb(load_photo(photo, *size))).to(device)
         mask = None if photo.mask_path is None else torch.from_numpy(load_mask(photo, *size)).to(device)
-        loaded.append(TrainingPhoto(photo, image, mask))
+        loaded.append(TrainingPhoto(photo, image, mask, None if mask is None else _distance(mask)))
     if all(entry.mask is not None and not entry.mask.any() for entry in loaded):
         folder = None if loaded[0].photo.mask_path is None else loaded[0].photo.mask_path.parent
         raise SolverError("the masks are all black", where=folder, remedy="make the subject white in them")
     return loaded
+
+
+def _distance(mask: Tensor) -> Tensor | None:  # [H, W] -> [H, W]
+    subject = mask.cpu().numpy() >= 0.5
+    if not subject.any():
+        return None
+    return torch.from_numpy(distance_transform_edt(~subject).astype(np.float32)).to(mask.device)

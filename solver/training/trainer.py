@@ -129,6 +129,9 @@ class Trainer:
             settings.opacity_regularization * scene.gaussians.opacities.mean()
             + settings.scale_regularization * scene.gaussians.scales.mean() / scene.scene_size
         )
+        if target.mask_distance is not None:
+            spill = alpha_outside_mask(rendering, target.mask_distance, aperture, target.photo.camera.fx)
+            regularization = regularization + settings.outside_mask_weight * spill
         (loss + regularization).backward()
         for optimizer in self.optimizers:
             optimizer.step()
@@ -304,15 +307,36 @@ def focus_weights(
     """
     with torch.no_grad():
         alpha = rendering.alpha
-        depth = rendering.depth / alpha.clamp(min=1e-3)
-        coc = circle_of_confusion_px(
-            depth.clamp(min=1e-6), aperture.pupil_diameter, aperture.inverse_focus_distance, principal_distance_px
-        )
+        coc = _rendered_coc(rendering, aperture, principal_distance_px)
         weights = alpha / (1 + (coc / half_weight_coc_px) ** 2)
         surface, total = alpha.sum(), weights.sum()
         if total < 1e-6 * alpha.numel():
             return torch.ones_like(alpha)
         return weights * (surface / total) + (1 - alpha)
+
+
+def alpha_outside_mask(
+    rendering: Rendering,
+    mask_distance: Tensor,  # [H, W], px to the nearest pixel of the subject
+    aperture: Aperture | None,
+    principal_distance_px: float,
+) -> Tensor:  # []
+    """What is rendered farther outside the mask than the subject's blur reaches, over the subject's size.
+
+    No photo says anything of such pixels, so that what is there would never be seen in training, but in every result.
+    """
+    reach = torch.ones_like(mask_distance)  # the mask's edge runs somewhere through its pixels
+    if aperture is not None:
+        with torch.no_grad():
+            reach = reach + _rendered_coc(rendering, aperture, principal_distance_px) / 2
+    return (rendering.alpha * (mask_distance > reach)).sum() / (mask_distance == 0).sum().clamp(min=1)
+
+
+def _rendered_coc(rendering: Rendering, aperture: Aperture, principal_distance_px: float) -> Tensor:  # [H, W]
+    depth = rendering.depth / rendering.alpha.clamp(min=1e-3)
+    return circle_of_confusion_px(
+        depth.clamp(min=1e-6), aperture.pupil_diameter, aperture.inverse_focus_distance, principal_distance_px
+    )
 
 
 def uses_defocus(settings: ReconstructionSettings) -> bool:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is rendered beside the subject is counted, except where the subject's own blur may lie."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from solver.capture.types import Camera, Capture, Photo
+from solver.rasterization import Aperture, Rendering
+from solver.training.photos import load_training_photos
+from solver.training.trainer import alpha_outside_mask
+
+DISTANCE = torch.tensor([[0.0, 0.0, 1.0, 2.0, 4.0, 6.0]])  # a subject of two pixels
+LENS = Aperture(torch.tensor(10.0), torch.tensor(1 / 100.0))
+PRINCIPAL_DISTANCE = 200.0
+DEPTH_OF_8_PX = 100 / 0.6  # 10 * 200 * (1/100 - 0.6/100) = 8
+
+
+def rendering(depth: float, alpha: torch.Tensor) -> Rendering:
+    surface = torch.full_like(alpha, depth)
+    return Rendering(
+        torch.zeros(*alpha.shape, 3), surface * alpha.detach(), alpha, None, torch.zeros(0, dtype=torch.bool)
+    )
+
+
+def counted(depth: float, aperture: Aperture | None) -> list[float]:
+    """The gradient to the opacity of each pixel, in subjects."""
+    alpha = torch.full(DISTANCE.shape, 0.5, requires_grad=True)
+    alpha_outside_mask(rendering(depth, alpha), DISTANCE, aperture, PRINCIPAL_DISTANCE).backward()
+    assert alpha.grad is not None
+    return (2 * alpha.grad[0]).tolist()
+
+
+def test_a_pinhole_sees_nothing_beside_the_subject():
+    assert counted(100.0, None) == [0, 0, 0, 1, 1, 1]
+
+
+def test_in_focus_as_through_a_pinhole():
+    assert counted(100.0, LENS) == [0, 0, 0, 1, 1, 1]
+
+
+def test_blur_may_spill_as_far_as_it_reaches():
+    assert counted(DEPTH_OF_8_PX, LENS) == [0, 0, 0, 0, 0, 1]  # 4 px, and 1 for the mask's edge
+
+
+def test_distances_come_from_the_masks(tmp_path: Path):
+    masks = {
+        "left": np.zeros((4, 6), np.uint8),
+        "none": np.zeros((4, 6), np.uint8),
+        "all": np.full((4, 6), 255, np.uint8),
+    }
+    masks["left"][:, :2] = 255
+    photos = []
+    for name, mask in masks.items():
+        Image.new("RGB", (6, 4)).save(tmp_path / f"{name}.png")
+        Image.fromarray(mask).save(tmp_path / f"{name}_mask.png")
+        camera = Camera(6, 4, 10.0, 10.0, 3.0, 2.0)
+        photos.append(Photo(name, tmp_path / f"{name}.png", camera, np.eye(4), mask_path=tmp_path / f"{name}_mask.png"))
+    left, none, whole = load_training_photos(Capture(tmp_path, tuple(photos)), torch.device("cpu"))
+    assert left.mask_distance is not None
+    assert left.mask_distance[1].tolist() == [0, 0, 1, 2, 3, 4]
+    assert none.mask_distance is None, "an empty mask says nothing"
+    assert whole.mask_distance is not None
+    assert not whole.mask_distance.any()
