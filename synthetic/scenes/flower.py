@@ -179,7 +179,7 @@ def _stamens(rng: np.random.Generator, count: int, *, fine: bool) -> Parts:
 
 def _anther(rng: np.random.Generator, *, fine: bool) -> Geometry:
     """Two lobes with a furrow between them, 0.8 mm long, a little askew on the filament's tip."""
-    sphere = ball(1.0, 12, 12) if fine else ball(1.0, 5, 6)
+    sphere = ball(1.0, 10, 10) if fine else ball(1.0, 5, 6)
     x, y, z = sphere.vertices.T
     furrow = 1 - 0.45 * np.exp(-((x / 0.35) ** 2)) * (1 - z**2)
     lumps = 1 + 0.12 * fractal_noise(sphere.vertices * 2 + rng.uniform(0, 50), 2, seed=3)
@@ -215,9 +215,9 @@ def _hairs(
     radius: float = 0.016,  # mm at the root, of a hair 1 mm long
 ) -> Geometry:
     """Fine curved hairs."""
-    path = curve([[0, 0, 0], [0.02, 0, 0.4], [0.12, 0.03, 0.75], [0.28, 0.05, 1.0]], 4)
+    path = curve([[0, 0, 0], [0.02, 0, 0.4], [0.12, 0.03, 0.75], [0.28, 0.05, 1.0]], 3)
     angle = np.arange(3) * 2 * np.pi / 3
-    rings = path[:, None] + np.linspace(radius, 0.3 * radius, 4)[:, None, None] * np.stack(
+    rings = path[:, None] + np.linspace(radius, 0.3 * radius, 3)[:, None, None] * np.stack(
         [np.cos(angle), np.sin(angle), 0 * angle], -1
     )
     shape = sheet(rings[:, ::-1], closed=True)
@@ -308,7 +308,7 @@ def _trefoil(
     rng: np.random.Generator, place: np.ndarray, height: float, heading: float, size: float, *, fine: bool = False
 ) -> Parts:
     """A leaf of three toothed leaflets on a stalk that stands at `place` [2] on the ground."""
-    rows, columns = (46, 25) if fine else (31, 13)
+    rows, columns = (46, 25) if fine else (26, 11)
     u = np.linspace(0, 1, rows)
     outline = curve([[0.12], [0.75], [1.0], [0.92], [0.62], [0.2]], rows)[:, 0]
     teeth = 1 + 0.14 * (1 - (u * 7.5) % 1) * np.minimum(3 * u, 1)
@@ -399,7 +399,7 @@ def _scattered(rng: np.random.Generator, spread: float, clear: float) -> np.ndar
 
 
 def _ground(rng: np.random.Generator) -> None:
-    s = np.linspace(-1, 1, 200)
+    s = np.linspace(-1, 1, 160)
     spaced = _GROUND_RADIUS * (0.25 * s + 0.75 * s**3)
     x, y = np.meshgrid(spaced, spaced, indexing="ij")
     add_mesh("Soil", sheet(np.stack([x, y, _ground_height(x, y)], -1)), _soil_material())
@@ -409,12 +409,12 @@ def _ground(rng: np.random.Generator) -> None:
 
 
 def _dead_leaf(rng: np.random.Generator, spread: float) -> Geometry:
-    rows = 30
+    rows = 24
     u = np.linspace(0, 1, rows)
     length = rng.uniform(8, 15)
     half_width = np.maximum(0.26 * length * np.sin(np.pi * u**0.85) ** 0.8, 0.03) * (1 + 0.05 * np.sin(34 * u))
     slopes = np.linspace(-0.3, 0.5, rows) * rng.uniform(0.3, 1.5)
-    leaf = _blade(length, half_width, slopes, 17, int(rng.integers(1000)), cup=rng.uniform(-0.1, 0.5), wave=1.6)
+    leaf = _blade(length, half_width, slopes, 13, int(rng.integers(1000)), cup=rng.uniform(-0.1, 0.5), wave=1.6)
     place = _scattered(rng, spread, 0.0)
     turn = rotation([0, 0, 1], rng.uniform(0, 6.3)) @ rotation(rng.normal(size=3), rng.normal(0, 0.3))
     lying = leaf.moved(turn, np.array([*place, float(_ground_height(*place)) + rng.uniform(0.6, 1.2)]))
@@ -422,7 +422,7 @@ def _dead_leaf(rng: np.random.Generator, spread: float) -> Geometry:
 
 
 def _stones(rng: np.random.Generator, count: int) -> Geometry:
-    shapes = [stone(rng.uniform([0.8, 0.7, 0.5], [1.2, 1.0, 0.8]), rng, rows=8) for _ in range(5)]
+    shapes = [stone(rng.uniform([0.8, 0.7, 0.5], [1.2, 1.0, 0.8]), rng, rows=6) for _ in range(5)]
     stones = []
     for index in range(count):
         place, size = _scattered(rng, 17.0, 2.0), 0.25 * 7 ** (rng.uniform() ** 2)

@@ -15,7 +15,7 @@ from .geometry import Geometry, ball, copies, curve, merged, sheet, tube, turns_
 from .materials import Colour, Material
 from .noise import fractal_noise, gradient_noise
 
-_BARK_RADIUS = 75.0  # mm
+_BARK_RADIUS = 90.0  # mm
 _CUSHION_RADIUS = 8.5  # mm
 _CUSHION_HEIGHT = 5.0  # mm
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
@@ -26,9 +26,9 @@ def build() -> MacroScene:
     rng = np.random.default_rng(12)
     moss, capsule, lichen = _moss_material(), _capsule_material(), _lichen_material()
     stalks, capsules = _sporophytes(rng, 42)
-    goblets = _goblets(rng, 24, 9.0, 1.6)
+    goblets = _goblets(rng, 24, 9.0, 1.6, fine=True)
     subject = (
-        add_mesh("Moss", _cushion(rng, np.zeros(2), _CUSHION_RADIUS, _CUSHION_HEIGHT, 430, fine=True), moss),
+        add_mesh("Moss", _cushion(rng, np.zeros(2), _CUSHION_RADIUS, _CUSHION_HEIGHT, 400, fine=True), moss),
         add_mesh("Stalks", stalks, _stalk_material()),
         add_mesh("Capsules", capsules, capsule),
         add_mesh("Goblets", goblets, lichen),
@@ -36,7 +36,7 @@ def build() -> MacroScene:
     )
     _surroundings(rng, moss, lichen)
     target = (0.0, 0.0, 4.0)
-    add_softbox("Key", spherical(165, 140, 52), target, (80, 60), 0.6, (1.0, 0.95, 0.87))
+    add_softbox("Key", spherical(165, 140, 52), target, (80, 60), 0.52, (1.0, 0.95, 0.87))
     add_softbox("Back", spherical(150, -30, 28), target, (60, 50), 0.42, (1.0, 0.92, 0.78))
     add_softbox("Fill", spherical(190, 50, 50), target, (130, 130), 0.14, (0.85, 0.93, 1.0))
     set_world((0.62, 0.74, 0.85), 0.12)
@@ -57,7 +57,7 @@ def _bark_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     fissures = -2.2 * np.exp(-((plates / 0.07) ** 2))
     fibres = 0.35 * fractal_noise(bent * [0.25, 1.4, 0], 4, seed=31, gain=0.6)
     crumbs = 0.16 * fractal_noise(points / 0.8, 3, seed=41)
-    trunk = -0.006 * y**2 / (1 + 0.01 * abs(y))
+    trunk = -0.002 * y**2 / (1 + 0.01 * abs(y))
     return trunk + fissures + fibres + crumbs + 1.2 * np.tanh(3 * plates)
 
 
@@ -110,7 +110,7 @@ def _mixed(shapes: list[Geometry], turns: np.ndarray, places: np.ndarray, tint: 
 
 def _shoot(rng: np.random.Generator, *, fine: bool) -> Geometry:
     """A shoot 3 mm high along z: leaves in a spiral, the upper ones closer, with `height` 0 at its foot and 1 above."""
-    count = 30 if fine else 15
+    count = 30 if fine else 12
     share = np.linspace(0.2, 1, count)
     angle = np.arange(count) * _GOLDEN_ANGLE + rng.normal(0, 0.15, count)
     lean = np.interp(share, [0.2, 0.8, 1.0], [1.35, 0.95, 0.25]) + rng.normal(0, 0.13, count)
@@ -123,6 +123,8 @@ def _shoot(rng: np.random.Generator, *, fine: bool) -> Geometry:
     turns = np.stack([x, np.cross(directions, x), directions], -1) * sizes[:, None, None]
     leaf = _moss_leaf(fine=fine)
     leaves = copies(leaf, turns, places, height=share)
+    if not fine:
+        return leaves
     path = curve([[0, 0, 0], [*(0.25 * sway), 1.2], [*sway, 2.3]], 4)
     stem = tube(path, np.linspace(0.09, 0.05, 4), 3)
     return merged([leaves, stem])
@@ -130,8 +132,8 @@ def _shoot(rng: np.random.Generator, *, fine: bool) -> Geometry:
 
 def _moss_leaf(*, fine: bool) -> Geometry:
     """A pointed leaf 1 mm long along z, folded along its rib, with a hair for its tip; attributes along and across."""
-    u = np.array([0, 0.3, 0.62, 0.88, 1.15] if fine else [0, 0.45, 1.05])
-    half_width = np.array([0.13, 0.21, 0.14, 0.035, 0.008] if fine else [0.16, 0.19, 0.015])
+    u = np.array([0, 0.35, 0.8, 1.15] if fine else [0, 0.45, 1.05])
+    half_width = np.array([0.14, 0.21, 0.07, 0.008] if fine else [0.16, 0.19, 0.015])
     v = np.array([-1.0, 0, 1.0])
     side = half_width[:, None] * v
     fold = 0.45 * abs(side) + (0.1 * np.sin(np.pi * u) - 0.28 * u**2)[:, None]
@@ -182,7 +184,7 @@ def _sporophytes(rng: np.random.Generator, count: int) -> tuple[Geometry, Geomet
 def _capsule(rng: np.random.Generator) -> Geometry:
     """An urn 1.6 mm long along z with a beaked lid; `along` is 0 at the neck and 1 at the beak."""
     stations = [[0.05], [0.12], [0.27], [0.36], [0.38], [0.35], [0.3], [0.315], [0.25], [0.1], [0.06], [0.03]]
-    rows, columns = 34, 18
+    rows, columns = 26, 14
     radius = curve(stations, rows)
     u = np.linspace(0, 1, rows)[:, None]
     angle = (np.arange(columns) * 2 * np.pi / columns)[None]
@@ -194,9 +196,9 @@ def _capsule(rng: np.random.Generator) -> Geometry:
     return sheet(points[:, ::-1], closed=True).with_attribute("along", along)
 
 
-def _goblet(rng: np.random.Generator) -> Geometry:
+def _goblet(rng: np.random.Generator, *, fine: bool) -> Geometry:
     """A cup lichen 5 mm high along z: a stalk that opens into a cup with a toothed rim, and its inside."""
-    rows, columns = 34, 26
+    rows, columns, grains = (28, 22, 70) if fine else (20, 14, 24)
     height, width = rng.uniform(3.6, 6.0), rng.uniform(0.9, 1.5)
     profile = curve(  # radius in cup widths and height in heights, up the outside and down into the cup
         [
@@ -230,7 +232,7 @@ def _goblet(rng: np.random.Generator) -> Geometry:
     inside = np.broadcast_to((np.arange(rows) > rows * 0.62)[:, None], flat.shape).astype(float)
     body = sheet(points[:, ::-1], closed=True).with_attribute("inside", inside[:, ::-1].ravel())
     outer = body.vertices[body.attributes["inside"] < 0.5]
-    return merged([body, _grains(rng, outer[rng.integers(len(outer), size=130)], (0.05, 0.13))])
+    return merged([body, _grains(rng, outer[rng.integers(len(outer), size=grains)], (0.05, 0.13))])
 
 
 def _grains(rng: np.random.Generator, places: np.ndarray, sizes: tuple[float, float]) -> Geometry:
@@ -240,9 +242,9 @@ def _grains(rng: np.random.Generator, places: np.ndarray, sizes: tuple[float, fl
     return copies(ball(1.0, 4, 5), turns * rng.uniform(*sizes, (count, 1, 1)) * [1.0, 0.8, 0.6], places)
 
 
-def _goblets(rng: np.random.Generator, count: int, distance: float, spread: float) -> Geometry:
+def _goblets(rng: np.random.Generator, count: int, distance: float, spread: float, *, fine: bool) -> Geometry:
     """Cup lichens in a ring round the middle, in groups."""
-    shapes = [_goblet(rng) for _ in range(6)]
+    shapes = [_goblet(rng, fine=fine) for _ in range(6)]
     angle = np.repeat(rng.uniform(0, 6.3, (count + 2) // 3), 3)[:count] + rng.normal(0, 0.16, count)
     reach = distance + abs(rng.normal(0, spread, count))
     places = reach[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -253,7 +255,7 @@ def _goblets(rng: np.random.Generator, count: int, distance: float, spread: floa
 
 def _surroundings(rng: np.random.Generator, moss: bpy.types.Material, lichen: bpy.types.Material) -> None:
     """Bark to the horizon, with more cushions, goblets, leafy lichen and what fell from the trees."""
-    s = np.linspace(-1, 1, 230)
+    s = np.linspace(-1, 1, 160)
     spaced = _BARK_RADIUS * (0.25 * s + 0.75 * s**3)
     x, y = np.meshgrid(spaced, spaced, indexing="ij")
     add_mesh("Bark", sheet(np.stack([x, y, _bark_height(x, y)], -1)), _bark_material())
@@ -267,12 +269,12 @@ def _surroundings(rng: np.random.Generator, moss: bpy.types.Material, lichen: bp
         (5.4, 36.0, 12.0),
     ]:
         middle = distance * np.array([np.cos(azimuth), np.sin(azimuth)])
-        cushions.append(_cushion(rng, middle, radius, 0.4 * radius, int(2.6 * radius**2), fine=False))
+        cushions.append(_cushion(rng, middle, radius, 0.4 * radius, int(1.8 * radius**2), fine=False))
         cushions.append(_heart(middle, radius, 0.4 * radius).with_attribute("tint", 0.1))
     add_mesh("Other moss", merged(cushions), moss)
-    add_mesh("Other goblets", _goblets(rng, 40, 16.0, 9.0), lichen)
+    add_mesh("Other goblets", _goblets(rng, 36, 16.0, 9.0, fine=False), lichen)
     add_mesh("Leafy lichen", merged([_rosette(rng) for _ in range(26)]), _leafy_material())
-    places = rng.normal(0, 13, (1600, 2))
+    places = rng.normal(0, 12, (1000, 2))
     add_mesh("Grains", _grains(rng, _on_bark(places, 0.05), (0.06, 0.28)), lichen)
     add_mesh("Needles", merged([_needle(rng) for _ in range(16)]), _needle_material())
 
@@ -280,7 +282,7 @@ def _surroundings(rng: np.random.Generator, moss: bpy.types.Material, lichen: bp
 def _rosette(rng: np.random.Generator) -> Geometry:
     """A leafy lichen: lobes that grow outward over the bark with raised, scalloped edges."""
     lobes = []
-    rows, columns = 16, 9
+    rows, columns = 12, 7
     angle, distance = rng.uniform(0, 6.3), rng.uniform(9.5, 34)
     middle = distance * np.array([np.cos(angle), np.sin(angle)])
     u, v = np.meshgrid(np.linspace(0, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
@@ -390,7 +392,7 @@ def _bark_material() -> bpy.types.Material:
     )
     colour = _mottled(m, colour, 0.9, 0.18, 4)
     areoles = m.cells(0.55, feature="DISTANCE_TO_EDGE")
-    crust = _mottled(m, m.mix(m.between(m.noise(8.0, 1), 0.45, 0.55), (0.42, 0.46, 0.38), (0.5, 0.4, 0.07)), 0.5, 0.2)
+    crust = _mottled(m, m.mix(m.between(m.noise(8.0, 1), 0.45, 0.55), (0.42, 0.46, 0.38), (0.4, 0.33, 0.09)), 0.5, 0.2)
     crust = m.mix(m.between(areoles, 0.03, 0.1), (0.07, 0.06, 0.045), crust)
     colour = m.mix(m.between(m.noise(4.5, 5), 0.52, 0.56), colour, crust)
     return m.finish(Base_Color=colour, Roughness=0.85, Specular_IOR_Level=0.2, Normal=m.bump(m.noise(0.5, 5), 0.2))
