@@ -33,7 +33,7 @@ class Preset:
 
 PRESETS = {
     "tiny": Preset(4, 1, (64, 48), 16),
-    "mini": Preset(24, 6, (200, 150), 32),
+    "mini": Preset(24, 6, (200, 150), 24),
     "small": Preset(24, 6, (400, 300), 32),
     "full": Preset(40, 8, (1600, 1200), 32),
 }

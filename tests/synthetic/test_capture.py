@@ -145,6 +145,7 @@ def test_overwritten_interrupted_and_resumed_it_is_the_same_to_the_byte(capture:
     assert not (folder / "transforms.json").exists()
 
     finished = ["images/view_001.png", "ground_truth/sharp/view_000.png", "ground_truth/depth/view_001.exr"]
+    finished.append("ground_truth/mask/view_001.png")  # depth and mask are of one cast
     for path in finished:
         (folder / path).parent.mkdir(exist_ok=True)
         shutil.copy(capture / path, folder / path)
