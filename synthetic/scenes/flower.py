@@ -542,7 +542,7 @@ def _leaf_material() -> bpy.types.Material:
     colour = m.mix(m.calculate("MULTIPLY_ADD", web, -0.4, 0.4), green, (0.2, 0.34, 0.09))
     colour = m.mix(m.calculate("MULTIPLY_ADD", veins, -0.8, 0.8), colour, (0.3, 0.43, 0.14))
     colour = m.mix(m.between(m.noise(0.5, 4), 0.66, 0.72), colour, (0.2, 0.14, 0.05))
-    relief = m.bump(m.calculate("MULTIPLY_ADD", web, 0.35, veins), 0.15)
+    relief = m.bump(veins, 0.15)
     m.let_through(0.36, m.mix(0.5, colour, (0.4, 0.6, 0.06)))
     back = m.mix(0.5, colour, (0.28, 0.36, 0.2))
     return m.finish(Base_Color=m.mix(m.behind(), colour, back), Roughness=0.45, Specular_IOR_Level=0.4, Normal=relief)
@@ -569,7 +569,7 @@ def _dead_leaf_material() -> bpy.types.Material:
     colour = m.mix(m.calculate("MULTIPLY_ADD", veins, -0.7, 0.7), colour, (0.5, 0.34, 0.17))
     colour = m.mix(m.between(m.noise(0.7, 4), 0.6, 0.66), colour, (0.05, 0.03, 0.018))
     m.let_through(0.2, colour)
-    return m.finish(Base_Color=colour, Roughness=0.65, Normal=m.bump(m.calculate("MULTIPLY_ADD", web, 0.4, veins), 0.1))
+    return m.finish(Base_Color=colour, Roughness=0.65, Normal=m.bump(veins, 0.1))
 
 
 def _stone_material() -> bpy.types.Material:
@@ -587,5 +587,5 @@ def _soil_material() -> bpy.types.Material:
     colour = m.mix(0.8, colour, m.ramp(m.cells(0.2, "Color"), (0.0, (0.5,) * 3), (1.0, (1.7,) * 3)), "MULTIPLY")
     colour = _mottled(m, colour, 0.9, 0.16)
     colour = m.mix(m.between(m.noise(3.5, 5), 0.52, 0.6), colour, _mottled(m, (0.035, 0.06, 0.012), 0.9, 0.25))
-    relief = m.bump(m.noise(0.4, 6), 0.2)
+    relief = m.bump(m.noise(0.4, 3), 0.2)
     return m.finish(Base_Color=colour, Roughness=0.85, Specular_IOR_Level=0.25, Normal=relief)

@@ -162,7 +162,7 @@ def _sporophytes(rng: np.random.Generator, count: int) -> tuple[Geometry, Geomet
     """Stalks that rise from the cushion, and the capsules that nod on them."""
     places = _sunflower(rng, count, 0.82 * _CUSHION_RADIUS) + rng.normal(0, 0.5, (count, 2))
     lift, outward = _dome(places, _CUSHION_RADIUS, _CUSHION_HEIGHT)
-    base = float(_bark_height(0.0, 0.0))
+    base = float(_bark_height(np.zeros(1), np.zeros(1))[0])
     stalks, capsules = [], []
     shapes = [_capsule(rng) for _ in range(5)]
     for index, (place, up, way) in enumerate(zip(places, lift, outward, strict=True)):
