@@ -213,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--views", type=int, metavar="N", help="defocused photos")
     add("--held-out", type=int, metavar="N", help="further views, sharp only")
     add("--resolution", type=int, nargs=2, metavar=("W", "H"), help="of a photo, px")
-    add("--samples", type=int, metavar="N", help="light paths a pixel")
+    add("--samples", type=int, metavar="N", help="light paths a pixel of a photo; its sharp truth has twice as many")
 
     add = parser.add_argument_group("how it is photographed").add_argument
     _choice(add, "--plan", PLANS, None, "where the camera stands (default: as suits the scene)")

@@ -2,10 +2,10 @@
 """The generator as a program: arguments in, exit code out."""
 
 import os
-import signal
 import sys
-from typing import NoReturn, TextIO
+from typing import TextIO
 
+from . import interruption
 from .arguments import own_arguments, parse, wants_json
 from .errors import GeneratorError
 from .events import JsonReporter, Reporter, TextReporter
@@ -32,8 +32,7 @@ def main(argv: list[str]) -> int:
         reporter.error(GeneratorError(f"Blender's Python module cannot be loaded ({error})", remedy=remedy))
         return 1
 
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
+    interruption.watch()
     try:
         generate(settings, reporter)
     except GeneratorError as error:
@@ -65,7 +64,3 @@ def _own_output() -> TextIO:
     os.dup2(nowhere, 1)
     os.close(nowhere)
     return own
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt

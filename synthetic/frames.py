@@ -21,6 +21,8 @@ from .streams import Stream, generator
 from .transforms import View
 from .turntable import Turntable
 
+_TRUTH_SAMPLES = 2  # times those of a photo: its noise is the floor of all that is measured
+
 
 @dataclass(frozen=True)
 class Studio:
@@ -181,8 +183,15 @@ def _exposed(settings: Settings, view: View, index: int) -> View:
 def _sharp(studio: Studio, view: View, folder: Path, seed: int) -> None:
     path = folder / "sharp" / f"{view.name}.png"
     if not path.exists():
-        units = studio.scene.units_per_mm
-        render.render_view(studio.camera, studio.in_room(view), path, defocus=False, seed=seed, units_per_mm=units)
+        render.render_view(
+            studio.camera,
+            studio.in_room(view),
+            path,
+            defocus=False,
+            samples=_TRUTH_SAMPLES * studio.settings.samples,
+            seed=seed,
+            units_per_mm=studio.scene.units_per_mm,
+        )
 
 
 def _circles_of_confusion(studio: Studio, view: View, surfaces: Surfaces) -> None:
@@ -204,14 +213,16 @@ def _photo(studio: Studio, view: View, seed: int, index: int) -> None:
     path = settings.output / PHOTOS / f"{view.name}.png"
     if path.exists():
         return
-    wrong, units = settings.imperfections, studio.scene.units_per_mm
+    wrong, samples, units = settings.imperfections, settings.samples, studio.scene.units_per_mm
     iso = None if wrong.full_well_electrons is None else exif.iso_speed(wrong.full_well_electrons)
     block = exif.block(studio.lens, *settings.resolution, iso=iso)
     room = studio.in_room(view)
     if not wrong.develops:
-        render.render_view(studio.camera, room, path, defocus=True, seed=seed, exif=block, units_per_mm=units)
+        render.render_view(
+            studio.camera, room, path, defocus=True, samples=samples, seed=seed, exif=block, units_per_mm=units
+        )
         return
-    radiance = render.render_radiance(studio.camera, room, defocus=True, seed=seed, units_per_mm=units)
+    radiance = render.render_radiance(studio.camera, room, defocus=True, samples=samples, seed=seed, units_per_mm=units)
     pixels = photo.develop(
         radiance,
         exposure=view.exposure,

@@ -69,7 +69,7 @@ def _followed(views: Iterable[View], total: int, reporter: Reporter) -> list[Vie
 def _studio(settings: Settings, *, denoise: bool) -> Studio:
     scene = scenes.build(settings.scene, settings.subject)
     lens = settings.lens(scene.f_number)
-    render.set_up_cycles(*settings.resolution, settings.samples, denoise=denoise)
+    render.set_up_cycles(*settings.resolution, denoise=denoise)
     camera = render.add_camera(lens, scene.units_per_mm)
     bpy.context.view_layer.update()
     plan = settings.plan or scene.view_plan

@@ -12,6 +12,7 @@ from mathutils import Matrix
 from . import png
 from .errors import GeneratorError
 from .files import written_aside
+from .interruption import stop_if_requested
 from .lens import Lens
 from .scenes.construction import MM
 from .transforms import View
@@ -31,7 +32,7 @@ def has_denoiser() -> bool:
     return bool(getattr(_cycles, "with_openimagedenoise", False))
 
 
-def set_up_cycles(width: int, height: int, samples: int, *, denoise: bool) -> None:
+def set_up_cycles(width: int, height: int, *, denoise: bool) -> None:
     """Make the current scene render `width` x `height` pixels whose sRGB values are radiance and nothing else.
 
     What Cycles renders on is chosen by device.choose_device.
@@ -47,8 +48,8 @@ def set_up_cycles(width: int, height: int, samples: int, *, denoise: bool) -> No
     render.use_border = render.use_multiview = False  # of a user's file, like some of the following
     render.use_file_extension = False
     render.dither_intensity = 0.0  # it would be noise on radiance
-    cycles.samples = samples
     cycles.use_adaptive_sampling = False
+    cycles.sampling_pattern = "TABULATED_SOBOL"  # the default makes a frame depend on the samples of the one before
     cycles.use_denoising = denoise
     if denoise:
         cycles.denoiser = "OPENIMAGEDENOISE"
@@ -101,6 +102,7 @@ def render_view(
     path: Path,
     *,
     defocus: bool,
+    samples: int,
     seed: int,
     exif: bytes | None = None,
     units_per_mm: float = MM,
@@ -112,6 +114,7 @@ def render_view(
         view: where it stands, in the room, and what it is focused on.
         path: of the PNG.
         defocus: through the whole aperture, or through a pinhole.
+        samples: light paths a pixel.
         seed: of the sampling noise.
         exif: what the photo says of itself, if anything.
         units_per_mm: Blender units.
@@ -122,7 +125,7 @@ def render_view(
     """
     _aim(camera, view, units_per_mm, defocus=defocus)
     with written_aside(path) as temporary:
-        _render(temporary, path, seed)
+        _render(temporary, path, samples, seed)
         png.strip_notes(temporary)
         if exif is not None:
             png.add_exif(temporary, exif)
@@ -133,6 +136,7 @@ def render_radiance(
     view: View,
     *,
     defocus: bool,
+    samples: int,
     seed: int,
     units_per_mm: float = MM,
 ) -> np.ndarray:  # [H, W, 3] float32, linear light, 1 is white
@@ -143,7 +147,7 @@ def render_radiance(
         path = Path(folder) / f"{view.name}.exr"
         settings.file_format, settings.color_depth, settings.exr_codec = "OPEN_EXR", "32", "NONE"
         try:
-            _render(path, path, seed)
+            _render(path, path, samples, seed)
         finally:
             settings.file_format, settings.color_depth = "PNG", "8"
         return _linear_pixels(path)
@@ -169,14 +173,15 @@ def _aim(camera: bpy.types.Object, view: View, units_per_mm: float, *, defocus: 
         camera.data.dof.focus_distance = view.focus_distance_mm * units_per_mm
 
 
-def _render(file: Path, path: Path, seed: int) -> None:
+def _render(file: Path, path: Path, samples: int, seed: int) -> None:
     """Render to `file`; `path` is what a message names."""
     scene = bpy.context.scene
-    scene.cycles.seed = seed
+    scene.cycles.samples, scene.cycles.seed = samples, seed
     scene.render.filepath = str(file)
     try:
         outcome = bpy.ops.render.render(write_still=True)
     except RuntimeError as error:  # how Blender reports any failure
         raise GeneratorError(f"Blender could not render ({str(error).strip()})", where=path) from None
+    stop_if_requested()
     if "FINISHED" not in outcome:
         raise RenderCancelled

@@ -43,9 +43,9 @@ def emissive(strength: float) -> bpy.types.Material:
     return material
 
 
-def empty_scene(lens: Lens, width: int, height: int, samples: int, units_per_mm: float = MM) -> bpy.types.Object:
+def empty_scene(lens: Lens, width: int, height: int, units_per_mm: float = MM) -> bpy.types.Object:
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    render.set_up_cycles(width, height, samples, denoise=False)
+    render.set_up_cycles(width, height, denoise=False)
     return render.add_camera(lens, units_per_mm)
 
 
@@ -95,7 +95,8 @@ def blur_discs(folder: Path) -> list[dict[str, object]]:
     for lens, depths_mm, units_per_mm in DISCS:
         sharp = 0.0
         for depth in depths_mm:
-            camera = empty_scene(lens, WIDTH, HEIGHT, 400 if lens.blades else 96, units_per_mm)
+            camera = empty_scene(lens, WIDTH, HEIGHT, units_per_mm)
+            samples = 400 if lens.blades else 96
             half = 4 * depth / lens.principal_distance_px(WIDTH)  # as many pixels wide at any depth
             corners = np.array([[[-half, -half], [half, -half]], [[-half, half], [half, half]]])
             square = np.concatenate([corners, np.full((2, 2, 1), -depth)], -1)
@@ -103,9 +104,11 @@ def blur_discs(folder: Path) -> list[dict[str, object]]:
             emitter.matrix_world = Matrix.Scale(units_per_mm, 4)
             view = View("bench", np.eye(4), focus)
             if not sharp:
-                render.render_view(camera, view, path, defocus=False, seed=3, units_per_mm=units_per_mm)
+                render.render_view(
+                    camera, view, path, defocus=False, samples=samples, seed=3, units_per_mm=units_per_mm
+                )
                 sharp = moments(linear_pixels(path))[2]
-            render.render_view(camera, view, path, defocus=True, seed=3, units_per_mm=units_per_mm)
+            render.render_view(camera, view, path, defocus=True, samples=samples, seed=3, units_per_mm=units_per_mm)
             image = linear_pixels(path)
             row: dict[str, object] = {
                 **asdict(lens),
@@ -128,7 +131,7 @@ def development(folder: Path) -> int:
     """Largest difference, in levels, of a developed radiance from Blender's own PNG of it, over all levels."""
     width, height = 300, 8
     lens = Lens(100.0, 8.0, 24.0)
-    camera = empty_scene(lens, width, height, 4)
+    camera = empty_scene(lens, width, height)
     x = np.linspace(-12.0, 12.0, width)
     wedge = sheet(np.stack(np.broadcast_arrays(x, [[-1.0], [1.0]], -100.0), -1))
     level = np.broadcast_to(np.linspace(0.0, 1.2, width) ** 2, (2, width)).ravel()
@@ -141,8 +144,8 @@ def development(folder: Path) -> int:
     tree.links.new(attribute.outputs["Fac"], emission.inputs["Strength"])
     add_mesh("Wedge", wedge.with_attribute("level", level), material, smooth=False)
     view = View("bench", np.eye(4), None)
-    render.render_view(camera, view, folder / "wedge.png", defocus=False, seed=1)
-    radiance = render.render_radiance(camera, view, defocus=False, seed=1)
+    render.render_view(camera, view, folder / "wedge.png", defocus=False, samples=4, seed=1)
+    radiance = render.render_radiance(camera, view, defocus=False, samples=4, seed=1)
     own = png.read(folder / "wedge.png").astype(int)
     if len(np.unique(own[..., 0])) < 250 or (own == 255).mean() < 0.03:
         raise ValueError("the wedge does not have all levels")
@@ -156,11 +159,11 @@ def projections(folder: Path) -> list[dict[str, object]]:
     view = View("bench", views.look_at(np.array([70.0, -50.0, 45.0]), np.array([0.5, 0.2, 1.0])), None)
     path = folder / "ball.png"
     for width, height in [(96, 64), (48, 80)]:
-        camera = empty_scene(lens, width, height, 128)
+        camera = empty_scene(lens, width, height)
         for offset in [(-4.0, -3.0, 6.0), (3.0, 2.5, -5.0), (0.0, 0.0, 0.0)]:
             centre = view.camera_to_world[:3, :3] @ np.array(offset) + [0.5, 0.2, 1.0]
             emitter = add_mesh("Emitter", ball(0.55, 24, 48).moved(np.eye(3), centre), emissive(0.9))
-            render.render_view(camera, view, path, defocus=False, seed=5)
+            render.render_view(camera, view, path, defocus=False, samples=128, seed=5)
             found.append(
                 {
                     "size": [width, height],
@@ -206,7 +209,7 @@ def turntable(folder: Path) -> list[dict[str, object]]:
     width, height, radius = 96, 64, 1.5
     lens = Lens(100.0, 8.0, 24.0)
     middle, ball_centre = np.array([2.0, -1.0, 3.0]), np.array([6.0, 1.5, 4.0])
-    camera = empty_scene(lens, width, height, 128)
+    camera = empty_scene(lens, width, height)
     subject = add_mesh("Ball", ball(radius, 200, 400).moved(np.eye(3), ball_centre), emissive(0.9))
     add_mesh("Floor", sheet(np.array([[[-30.0, -30, 0], [30, -30, 0]], [[-30, 30, 0], [30, 30, 0]]])), emissive(0.0))
     scene = MacroScene((subject,), middle, 10.0, 24.0, (30.0, 40.0))
@@ -217,7 +220,7 @@ def turntable(folder: Path) -> list[dict[str, object]]:
         view = View("bench", stand.camera_to_world, None, stand.turn_degrees)
         path = folder / "turned.png"
         room = studio.in_room(view)
-        render.render_view(camera, room, path, defocus=False, seed=6)
+        render.render_view(camera, room, path, defocus=False, samples=128, seed=6)
         depth, mask = ground_truth.first_surfaces(room.camera_to_world, lens, width, height, scene.subject)
         world_to_camera = np.linalg.inv(view.camera_to_world)
         exact, rim = sphere_depth((world_to_camera @ [*ball_centre, 1.0])[:3], radius, lens, width, height)
@@ -238,7 +241,7 @@ def turntable(folder: Path) -> list[dict[str, object]]:
 def depths(folder: Path) -> dict[str, float]:
     """Ray-cast depth of a sphere before a wall against the formula, and against what Cycles itself calls depth."""
     lens, width, height = Lens(100.0, 8.0, 24.0), 80, 60
-    camera = empty_scene(lens, width, height, 1)
+    camera = empty_scene(lens, width, height)
     wall = np.array([[[-60.0, -60.0], [60.0, -60.0]], [[-60.0, 60.0], [60.0, 60.0]]])
     wall = np.concatenate([wall, np.full((2, 2, 1), -110.0)], -1)
     sphere = ball(6.0, 400, 800).moved(np.eye(3), np.array([2.0, -1.0, -95.0]))
@@ -261,6 +264,7 @@ def depths(folder: Path) -> dict[str, float]:
     image.file_format, image.color_depth = "OPEN_EXR_MULTILAYER", "32"
     render.place_camera(camera, pose)
     camera.data.dof.use_dof = False
+    scene.cycles.samples = 1
     scene.render.filepath = str(folder / "passes.exr")
     bpy.ops.render.render(write_still=True)
 
