@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cushion of moss, 18 mm across, in fruit, among cup lichens on the bark of a fallen tree.
+"""A cushion of moss, 17 mm across, in fruit, among cup lichens on the bark of a fallen tree.
 
 Hard for reconstruction because nothing in it is a smooth surface: hundreds of shoots, each a star of pointed leaves
 that hide one another and change wholly with the view, in front of a darkness that no photo sees. Above them stand
