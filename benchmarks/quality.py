@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -56,10 +56,9 @@ class Arguments:
     keep_captures: bool = False  # take finished captures whichever version of the generator made them
 
 
-def main(argv: list[str] | None = None) -> int:
+def main() -> int:
     """Fill the table; 0 if all of it is there, 1 if something failed, 130 if it was stopped."""
-    argv = sys.argv[1:] if argv is None else argv
-    arguments = tyro.cli(Arguments, args=argv, description=Arguments.__doc__)
+    arguments = _each_once(tyro.cli(Arguments, description=Arguments.__doc__))
     methods = tuple(method for method in METHODS if method.name in arguments.methods)
     unknown = set(arguments.methods) - {m.name for m in METHODS} | set(arguments.scenes) - set(SCENES)
     if unknown or not methods or not arguments.scenes or not arguments.seeds or arguments.workers < 1:
@@ -69,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     children = Children()
     previous = {s: signal.signal(s, lambda *_: children.stop()) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return _run(arguments, methods, children, " ".join(["python benchmarks/quality.py", *argv]))
+        return _run(arguments, methods, children)
     except (SolverError, OSError) as error:
         children.stop()
         print(f"Error: {error}", file=sys.stderr)
@@ -79,30 +78,41 @@ def main(argv: list[str] | None = None) -> int:
             signal.signal(number, handler)
 
 
-def _run(arguments: Arguments, methods: tuple[Method, ...], children: Children, command: str) -> int:
+def _each_once(arguments: Arguments) -> Arguments:
+    """Two of the same would work on the same files at the same time."""
+    return replace(
+        arguments,
+        scenes=tuple(dict.fromkeys(arguments.scenes)),
+        methods=tuple(dict.fromkeys(arguments.methods)),
+        seeds=tuple(dict.fromkeys(arguments.seeds)),
+    )
+
+
+def _told_command(arguments: Arguments) -> str:
+    """The command with all that decides the numbers, and no folders: they are this machine's."""
+    usual, words = Arguments(), ["python benchmarks/quality.py", "--preset", arguments.preset]
+    for name in ("scenes", "methods", "seeds"):
+        if (values := getattr(arguments, name)) != getattr(usual, name):
+            words += [f"--{name}", *map(str, values)]
+    if arguments.workers != usual.workers:
+        words += ["--workers", str(arguments.workers)]
+    return " ".join([*words, "--keep-captures"] if arguments.keep_captures else words)
+
+
+def _run(arguments: Arguments, methods: tuple[Method, ...], children: Children) -> int:
     work = arguments.work.absolute() / arguments.preset
     budget = BUDGETS[arguments.preset]
-    store = Store(work / "cells")
     plans = _plans(arguments, methods, work)
-    guesses = {**_GUESSES_S, "train": budget.expected_training_s, "render": 40 * budget.expected_frame_s}
-    forecast = Forecast(guesses, arguments.workers)
+    forecast = Forecast(
+        {**_GUESSES_S, "train": budget.expected_training_s, "render": 40 * budget.expected_frame_s}, arguments.workers
+    )
     kinds = _kinds(arguments, methods, len(plans))
     for kind, count in kinds.items():
         forecast.expect(kind, count)
     display = Display(kinds.total())
-    schedule = Schedule(store, children, display, forecast, work / "logs", arguments.workers)
+    schedule = Schedule(Store(work / "cells"), children, display, forecast, work / "logs", arguments.workers)
     try:
-        whole = {(plan.scene, plan.bracket) for plan in schedule.render(plans, keep=arguments.keep_captures)}
-        crops = {scene: _crop(store, work, scene) for scene in arguments.scenes if (scene, False) in whole}
-        chains = [
-            chain_of(_place(work, scene), method, seed, budget, crops[scene].view, _weights())
-            for scene in arguments.scenes
-            for method in methods
-            for seed in _seeds_of(method, arguments.seeds)
-            if (scene, False) in whole and (method.source != "stack" or (scene, True) in whole)
-        ]
-        if not children.stopping.is_set():
-            schedule.run(chains)
+        chains, crops = _fill(arguments, methods, plans, schedule, work)
     finally:
         display.close()
     if children.stopping.is_set():
@@ -110,24 +120,53 @@ def _run(arguments: Arguments, methods: tuple[Method, ...], children: Children, 
         return 130
     report = Report(
         preset=arguments.preset,
-        command=command,
+        command=_told_command(arguments),
         scenes=arguments.scenes,
         methods=methods,
         seeds=arguments.seeds,
         workers=arguments.workers,
         budget=budget,
         table=summarize(chains, schedule.cells, arguments.scenes),
-        renders={plan.name: (plan, schedule.cells[plan.name]) for plan in plans if plan.name in schedule.cells},
+        renders={plan.name: (plan, cell) for plan in plans if (cell := schedule.cells.get(plan.name)) and cell.seconds},
         step_seconds=_step_seconds(schedule.cells),
         machine=describe(),
         failures=schedule.failures,
     )
     _write(arguments, report, _pictures(arguments.scenes, methods, chains, crops, work))
+    return _tell(report, work / "logs")
+
+
+def _fill(
+    arguments: Arguments, methods: tuple[Method, ...], plans: list[CapturePlan], schedule: Schedule, work: Path
+) -> tuple[list[Chain], dict[str, Crop]]:
+    """Render and run what is missing; returns the chains whose captures are there, and what the page shows."""
+    whole = {(plan.scene, plan.bracket) for plan in schedule.render(plans, keep=arguments.keep_captures)}
+    crops = {}
+    for scene in arguments.scenes:
+        try:
+            if (scene, False) in whole:
+                crops[scene] = _crop(Store(work / "cells"), work, scene)
+        except SolverError as error:
+            schedule.failures[f"{scene}-crop"] = error.sentence
+    chains = [
+        chain_of(_place(work, scene), method, seed, BUDGETS[arguments.preset], crops[scene].view, _weights())
+        for scene in crops
+        for method in methods
+        for seed in _seeds_of(method, arguments.seeds)
+        if method.source != "stack" or (scene, True) in whole
+    ]
+    schedule.run(chains)
+    return chains, crops
+
+
+def _tell(report: Report, logs: Path) -> int:
+    """Print the rankings and what went wrong; returns the exit code."""
     console = Console()
     for table in terminal_tables(report):
         console.print(table)
     for name, sentence in report.failures.items():
-        print(f"{name} failed: {sentence} (see {work / 'logs' / name}.log)", file=sys.stderr)
+        log = logs / f"{name}.log"
+        print(f"{name} failed: {sentence}" + (f" (see {log})" if log.exists() else ""), file=sys.stderr)
     if code_has_changed():
         print("The code was changed meanwhile, so the cells are not all of one version; run again.", file=sys.stderr)
         return 1
@@ -207,8 +246,8 @@ def _step_seconds(cells: dict[str, Cell]) -> dict[str, float]:
 
 
 def _write(arguments: Arguments, report: Report, picture: bytes | None) -> None:
-    """Page, pictures and JSON; a table of a part does not replace the one of all."""
-    whole = len(report.scenes) == len(SCENES) and len(report.methods) == len(METHODS)
+    """Page, pictures and JSON; a table of a part, or with gaps, does not replace the one of all."""
+    whole = len(report.scenes) == len(SCENES) and len(report.methods) == len(METHODS) and not report.failures
     usual = (ROOT / "docs" if whole else arguments.work / report.preset) / f"benchmark_{report.preset}.md"
     page = (arguments.page or usual).absolute()
     results = ROOT / "benchmarks" / "results" if whole and arguments.page is None else page.parent

@@ -69,7 +69,8 @@ class Children:
                 stderr=errors,
                 cwd=ROOT,
                 env=environment,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 start_new_session=True,  # Ctrl-C reaches it through `stop`, once
             )
             self._running.add(child.pid)

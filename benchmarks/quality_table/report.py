@@ -12,7 +12,7 @@ from benchmarks.quality_table.captures import CapturePlan
 from benchmarks.quality_table.cells import Cell
 from benchmarks.quality_table.display import duration
 from benchmarks.quality_table.methods import Budget, Method
-from benchmarks.quality_table.summary import MEAN, Entry, Table
+from benchmarks.quality_table.summary import LEAST_WAY_DB, MEAN, Entry, Table
 from solver.evaluation.perceptual import NETWORKS
 from solver.evaluation.scores import COC_BINS
 from synthetic.arguments import PRESETS
@@ -53,12 +53,16 @@ NOVEL = Measure("psnr_novel_recoverable", "Held-out views: PSNR on recoverable p
 _BY_SCENE = (
     DEBLURRED,
     NOVEL,
-    Measure("recovery_deblurred", "Recovery, deblurred photos", ".2f"),
-    Measure("recovery_novel", "Recovery, held-out views", ".2f"),
+    Measure("recovery_deblurred", "Deblurred photos: recovery", ".2f"),
+    Measure("recovery_novel", "Held-out views: recovery", ".2f"),
     *(
-        Measure(f"lpips_{network}_{views}_recoverable", f"LPIPS ({_NETWORK_TITLES[network]}), {told}", ".3f")
+        Measure(
+            f"lpips_{network}_{views}_recoverable",
+            f"{told}: LPIPS ({_NETWORK_TITLES[network]}) on recoverable pixels, lower is better",
+            ".3f",
+        )
         for network in NETWORKS
-        for views, told in (("deblurred", "deblurred photos"), ("novel", "held-out views"))
+        for views, told in (("deblurred", "Deblurred photos"), ("novel", "Held-out views"))
     ),
 )
 _FURTHER = (
@@ -78,7 +82,7 @@ _GEOMETRY = (
     Measure("depth_error_median_recoverable", "depth error in photos, mm", ".3f"),
     Measure("depth_error_median_novel_recoverable", "depth error in held-out views, mm", ".3f"),
     Measure("focus_distance_error_median", "focus distance error, mm", ".3f"),
-    Measure("pupil_diameter_error", "pupil diameter error", "+.1%"),
+    Measure("pupil_diameter_error_absolute", "pupil diameter error", ".1%"),
 )
 _COST = (
     Measure("seconds", "wall time, s", ".0f"),
@@ -92,7 +96,7 @@ def text(entry: Entry | None, measure: Measure) -> str:
     if value is None:
         return "-"
     spread = entry.spreads.get(measure.key) if entry else None
-    return format(value, measure.form) + ("" if spread is None else f" ± {format(spread, measure.form.lstrip('+'))}")
+    return format(value, measure.form) + ("" if spread is None else f" ± {format(spread, measure.form)}")
 
 
 def terminal_tables(report: Report) -> list[RichTable]:
@@ -138,39 +142,77 @@ def as_json(report: Report) -> dict[str, Any]:
 
 def as_markdown(report: Report, picture: str | None) -> str:
     """The page; `picture` is the address of the crops, relative to it."""
-    preset = PRESETS[report.preset]
-    width, height = preset.resolution
     blocks = [
         f"# Macro benchmark, `{report.preset}`",
-        f"{_count(report.scenes, 'scene')}, each {preset.views} photos of {width}x{height} px with random focus "
-        f"distances and {preset.held_out} held-out views. Every trained method has the same budget: "
-        f"{report.budget.iterations:,} steps, {report.budget.max_gaussians:,} Gaussians, poses known, "
-        f"{_seeds(report.seeds)}. Images are compared with the sharp truth in sRGB. Recoverable are surface points "
-        "that at least three photos see, one of them with a circle of confusion (CoC) of at most 1.5 px. Recovery is "
-        "(method - plain splatting) / (oracle - plain splatting) in dB on recoverable pixels: 0 is the floor, 1 the "
-        "ceiling." + (" Numbers after ± are standard deviations over the seeds." if len(report.seeds) > 1 else ""),
-        *(f"## {measure.title}\n\n{_by_scene(report, measure)}" for measure in _BY_SCENE if _known(report, measure)),
-    ]
-    if picture:
-        crops = (
-            "Of each scene the part with the most detail that a photo blurs and other photos could tell; chosen by the "
-            f"truth alone.\n\n![Crops of every method]({picture})"
-        )
-        blocks.insert(2, f"## Pictures\n\n{crops}")
-    for views, told in (("deblurred", "deblurred photos"), ("novel", "held-out views")):
-        bins = [Measure(f"psnr_{views}_by_coc/{name}", f"{name} px", ".2f") for name in COC_BINS]
-        title = f"## PSNR by the smallest CoC in any photo, {told}, mean of the scenes, dB"
-        blocks.append(f"{title}\n\n{_over_measures(report, bins)}")
-    blocks += [
-        f"## Further measures, mean of the scenes\n\n{_over_measures(report, _FURTHER)}",
-        f"## Geometry and lens, mean of the scenes\n\n{_over_measures(report, _GEOMETRY)}\n\n"
-        "Medians; depth on recoverable pixels.",
-        f"## Time and memory, mean of the scenes\n\n{_over_measures(report, _COST)}\n\n"
-        f"A method's own process, {_sharing(report)}; rendering and measuring excluded.",
+        _introduction(report),
+        _crops(report, picture) if picture else "",
+        *(_section(measure.title, _by_scene(report, measure)) for measure in _BY_SCENE if _known(report, measure)),
+        _by_coc(report, "deblurred", "deblurred photos"),
+        _by_coc(report, "novel", "held-out views"),
+        _section("Further measures, mean of the scenes", _over_measures(report, _FURTHER)),
+        _section(
+            "Geometry and lens, mean of the scenes",
+            _over_measures(report, _GEOMETRY),
+            "Medians of absolute errors; depth on recoverable pixels where a method has a surface; the lens where a "
+            "method learns it.",
+        ),
+        _section(
+            "Time and memory, mean of the scenes",
+            _over_measures(report, _COST),
+            f"A method's own process, {_sharing(report)}; rendering and measuring excluded.",
+        ),
         _stack_note(report),
         f"## How it was made\n\n{_making(report)}",
     ]
     return "\n\n".join(_wrapped(block) for block in blocks if block) + "\n"
+
+
+def _section(title: str, table: str, note: str = "") -> str:
+    return "\n\n".join(block for block in (f"## {title}", table, note) if block) if table else ""
+
+
+def _introduction(report: Report) -> str:
+    preset = PRESETS[report.preset]
+    width, height = preset.resolution
+    sentences = [
+        f"{_count(report.scenes, 'scene')}, each {preset.views} photos of {width}x{height} px with random focus "
+        f"distances and {preset.held_out} held-out views.",
+        f"Every trained method has the same budget: {report.budget.iterations:,} steps, "
+        f"{report.budget.max_gaussians:,} Gaussians, poses known, {_seeds(report.seeds)}.",
+        "Images are compared with the sharp truth in sRGB; PSNR is taken over all pixels of a scene's views together.",
+        "Recoverable are surface points that at least three photos see, one of them with a circle of confusion (CoC) "
+        "of at most 1.5 px.",
+        "Recovery is (method - plain splatting) / (oracle - plain splatting) in dB on recoverable pixels: 0 is the "
+        f"floor, 1 the ceiling; where these are less than {LEAST_WAY_DB} dB apart there is none.",
+    ]
+    if len(report.seeds) > 1:
+        sentences.append("Numbers after ± are standard deviations over the seeds.")
+    if any(_known(report, measure) for measure in _BY_SCENE if measure.key.startswith("lpips_vgg16_deblurred")):
+        sentences.append("LPIPS by VGG looks at every fourth of the deblurred photos.")
+    return " ".join(sentences)
+
+
+def _crops(report: Report, picture: str) -> str:
+    told = "Of each scene the part with the most detail that a photo blurs and other photos could tell; chosen by the "
+    told += "truth alone."
+    if any(method.source == "stack" for method in report.methods):
+        told += " The focus stack's photos have other poses: what is shown of it is rendered at this one."
+    return f"## Pictures\n\n{told}\n\n![Crops of every method]({picture})"
+
+
+def _by_coc(report: Report, views: str, told: str) -> str:
+    """PSNR by bins, and under it how many pixels are in each; those that too few photos see are in none."""
+    bins = [Measure(f"psnr_{views}_by_coc/{name}", f"{name} px", ".2f") for name in COC_BINS]
+    shares = [Measure(f"share_{views}_by_coc/{name}", "", ".1%") for name in COC_BINS]
+    means = [row[MEAN].values for row in report.table.values() if MEAN in row]
+    truth = next((values for values in means if any(values.get(share.key) for share in shares)), {})
+    pixels = [
+        text(Entry(truth, {}), share) for share, inside in zip(shares, bins, strict=True) if _known(report, inside)
+    ]
+    table = _over_measures(report, bins, [["part of the pixels", *pixels]])
+    return _section(
+        f"PSNR by the smallest CoC in any photo, {told}, mean of the scenes that have such pixels, dB", table
+    )
 
 
 def _wrapped(block: str) -> str:
@@ -191,13 +233,15 @@ def _by_scene(report: Report, measure: Measure) -> str:
     return _markdown(["", *(place.replace("_", " ") for place in places)], rows)
 
 
-def _over_measures(report: Report, measures: Sequence[Measure]) -> str:
+def _over_measures(report: Report, measures: Sequence[Measure], further: Sequence[Sequence[str]] = ()) -> str:
     known = [measure for measure in measures if _known(report, measure)]
+    if not known:
+        return ""
     rows = []
     for method in report.methods:
         entry = report.table.get(method.name, {}).get(MEAN)
         rows.append([method.title, *(text(entry, measure) for measure in known)])
-    return _markdown(["", *(measure.title for measure in known)], rows)
+    return _markdown(["", *(measure.title for measure in known)], [*rows, *further])
 
 
 def _known(report: Report, measure: Measure) -> bool:
@@ -244,11 +288,17 @@ def _making(report: Report) -> str:
             [[kind, duration(seconds)] for kind, seconds in report.step_seconds.items()],
         ),
         "",
-        f"Rendering uses all cores; of the other steps {report.workers} ran at a time.",
+        f"Rendering uses all cores; of the other steps {report.workers} ran at a time: about "
+        f"{duration(_whole_seconds(report))} in all.",
     ]
     if report.failures:
         lines += ["", f"Not done: {', '.join(sorted(report.failures))}."]
     return "\n".join(lines)
+
+
+def _whole_seconds(report: Report) -> float:
+    rendering = report.step_seconds.get("render", 0.0)
+    return rendering + (sum(report.step_seconds.values()) - rendering) / report.workers
 
 
 def _sharing(report: Report) -> str:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Doing what is not done yet: renders one by one, for Blender uses all processors, then chains side by side."""
 
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from itertools import groupby
 from pathlib import Path
 
 from benchmarks.quality_table.captures import CapturePlan
@@ -14,6 +14,7 @@ from benchmarks.quality_table.cells import Cell, Store
 from benchmarks.quality_table.chains import Chain, Step
 from benchmarks.quality_table.children import Children, Event, Outcome
 from benchmarks.quality_table.display import Display
+from benchmarks.quality_table.machine import cores
 
 _STOPPED_CODES = (130, -2, -15)  # of a child that was asked to stop
 
@@ -93,9 +94,14 @@ class Schedule:
         return whole
 
     def run(self, chains: Iterable[Chain]) -> None:
-        """Do all chains, as many at a time as there are workers."""
+        """Do all chains, as many at a time as there are workers.
+
+        The seeds of one method on one scene must follow each other, for they are done one after the other: they
+        share the images that the method prepares.
+        """
+        groups = [list(group) for _, group in groupby(chains, key=lambda chain: (chain.scene, chain.method.name))]
         with ThreadPoolExecutor(self._workers) as pool:
-            pending = {pool.submit(self._chain, chain) for chain in chains}
+            pending = {pool.submit(self._in_turn, group) for group in groups}
             try:
                 while pending:
                     finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -104,6 +110,10 @@ class Schedule:
             except BaseException:
                 self._children.stop()
                 raise
+
+    def _in_turn(self, chains: Sequence[Chain]) -> None:
+        for chain in chains:
+            self._chain(chain)
 
     def _chain(self, chain: Chain) -> None:
         done = self._kept(chain)
@@ -138,7 +148,7 @@ class Schedule:
             if event.get("event") == "progress":
                 self._display.progress(name, event["done"], event["total"], self._forecast.seconds_left())
 
-        threads = None if kind == "render" else max(1, (os.cpu_count() or 1) // self._workers)
+        threads = None if kind == "render" else max(1, cores() // self._workers)
         outcome = self._children.run(arguments, self._logs / f"{name}.log", threads, watch)
         if outcome.code == 0:
             spent = self._store.spent(name, key) + outcome.seconds

@@ -14,7 +14,7 @@ Numbers = dict[str, float | None]  # by key; those by bin have "KEY/BIN"
 
 MEAN = "mean"  # the column beside the scenes
 _VIEWS = ("deblurred", "novel")
-_LEAST_WAY_DB = 0.5  # from floor to ceiling; on less, recovery would be noise
+LEAST_WAY_DB = 0.5  # from floor to ceiling; on less, recovery would be noise
 _LENS = ("focus_distance_error_median", "pupil_diameter_error")
 
 
@@ -59,7 +59,7 @@ def summarize(chains: Sequence[Chain], cells: Mapping[str, Cell], scenes: Sequen
 
 def recovery(value: float | None, floor: float | None, ceiling: float | None) -> float | None:
     """How much of the way from the floor to the ceiling a value is; None where there is no way to go."""
-    if value is None or floor is None or ceiling is None or ceiling - floor < _LEAST_WAY_DB:
+    if value is None or floor is None or ceiling is None or ceiling - floor < LEAST_WAY_DB:
         return None
     return (value - floor) / (ceiling - floor)
 
@@ -69,12 +69,15 @@ def _numbers(chain: Chain, cells: Mapping[str, Cell]) -> Numbers:
     numbers = flat(cells[chain.measure.name].numbers)
     if not chain.method.finds_lens:
         numbers |= dict.fromkeys(_LENS)
+    if (error := numbers.get("pupil_diameter_error")) is not None:
+        numbers["pupil_diameter_error_absolute"] = abs(error)  # too large and too small must not cancel in a mean
     if chain.method.source == "stack":
         numbers = {key: value for key, value in numbers.items() if "novel" in key}
     work = [cells[step.name] for step in chain.steps if step.kind in ("prepare", "train") and step.name in cells]
     if work:
         numbers["seconds"] = sum(cell.seconds for cell in work)
-        numbers["peak_memory_mib"] = max((cell.peak_memory_mib or 0 for cell in work), default=None)
+        peaks = [cell.peak_memory_mib for cell in work if cell.peak_memory_mib is not None]
+        numbers["peak_memory_mib"] = max(peaks, default=None)
     for step in chain.steps:
         if step.kind == "measure" and step is not chain.measure and step.name in cells:
             fused = flat(cells[step.name].numbers)
@@ -109,8 +112,10 @@ def _over_scenes(entries: Sequence[Entry]) -> Entry:
     spreads = {key: [value for entry in entries if (value := entry.spreads.get(key)) is not None] for key in keys}
     return Entry(
         {key: fmean(values) if values else None for key, values in found.items()},
-        {  # of the mean of independent numbers
-            key: sum(value**2 for value in spreads[key]) ** 0.5 / len(found[key]) if spreads[key] else None
-            for key in keys
-        },
+        {key: _of_mean(spreads[key]) if len(spreads[key]) == len(found[key]) else None for key in keys},
     )
+
+
+def _of_mean(spreads: Sequence[float]) -> float | None:
+    """The standard deviation of the mean of independent numbers that have these."""
+    return sum(spread**2 for spread in spreads) ** 0.5 / len(spreads) if spreads else None

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import quality
 from benchmarks.quality_table.captures import CapturePlan
 from benchmarks.quality_table.cells import Cell, Store, code_hash, key_of, write_aside
-from benchmarks.quality_table.chains import Chain, Place, chain_of
+from benchmarks.quality_table.chains import Chain, Place, Step, chain_of
 from benchmarks.quality_table.children import Children
 from benchmarks.quality_table.crops import Crop, choose_crop, strip
+from benchmarks.quality_table.display import Display
 from benchmarks.quality_table.methods import BUDGETS, CEILING, FLOOR, METHODS
 from benchmarks.quality_table.report import NOVEL, Report, as_json, as_markdown, text
-from benchmarks.quality_table.schedule import Forecast
+from benchmarks.quality_table.schedule import Forecast, Schedule
 from benchmarks.quality_table.summary import MEAN, recovery, summarize
 from solver.export.images import write_exr
 
@@ -195,6 +197,93 @@ def test_time_left_learns_from_what_was_done():
     assert forecast.seconds_left() == pytest.approx(10 + 3 * 60 / 2)
 
 
+# the order of work
+
+
+def chain(folder: Path, name: str, seed: int) -> Chain:
+    """A step that looks whether another one is at work on what it makes."""
+    output = folder / f"images-{name}"
+    code = f"""
+import pathlib, time
+busy = pathlib.Path({str(output)!r} + ".busy")
+busy.touch(exist_ok=False)
+time.sleep(0.2)
+busy.unlink()
+pathlib.Path({str(output)!r}).touch()
+"""
+    step = Step(f"coin-{name}-{seed}-measure", "measure", "key", ("-c", code), output)
+    return Chain("coin", BY_NAME[name], seed, (step,), lambda view: folder)
+
+
+def schedule(folder: Path, workers: int = 2) -> Schedule:
+    return Schedule(Store(folder / "cells"), Children(), Display(9), Forecast({}, workers), folder / "logs", workers)
+
+
+def test_seeds_that_share_what_is_prepared_wait_for_each_other(tmp_path):
+    work = schedule(tmp_path, workers=4)
+    work.run([chain(tmp_path, name, seed) for name in ("stack", "plain") for seed in (0, 1, 2)])
+    assert not work.failures
+    assert len(work.cells) == 6
+    again = schedule(tmp_path)
+    again.run([chain(tmp_path, "stack", 0)])
+    assert again.cells["coin-stack-0-measure"] == work.cells["coin-stack-0-measure"]
+
+
+def test_a_worker_goes_on_after_a_chain_that_fails(tmp_path):
+    first, second = (chain(tmp_path, "stack", seed) for seed in (0, 1))
+    broken = dataclasses.replace(first.steps[0], arguments=("-c", "import sys; sys.exit('It is wrong.')"))
+    work = schedule(tmp_path, workers=1)
+    work.run([dataclasses.replace(first, steps=(broken,)), second])
+    assert work.failures == {"coin-stack-0-measure": "It is wrong."}
+    assert list(work.cells) == ["coin-stack-1-measure"]
+
+
+# the command
+
+
+def test_the_told_command_has_what_decides_the_numbers_and_no_folders(tmp_path):
+    arguments = quality.Arguments(preset="small", work=tmp_path, page=tmp_path / "a.md", json=tmp_path / "a.json")
+    assert quality._told_command(arguments) == "python benchmarks/quality.py --preset small"
+    arguments = dataclasses.replace(arguments, scenes=("coin", "moss"), seeds=(0, 1), workers=1, keep_captures=True)
+    assert quality._told_command(arguments).endswith(
+        "--preset small --scenes coin moss --seeds 0 1 --workers 1 --keep-captures"
+    )
+
+
+def test_what_is_named_twice_is_done_once():
+    arguments = quality.Arguments(scenes=("coin", "moss", "coin"), methods=("plain", "plain"), seeds=(1, 0, 1))
+    once = quality._each_once(arguments)
+    assert (once.scenes, once.methods, once.seeds) == (("coin", "moss"), ("plain",), (1, 0))
+
+
+@pytest.mark.parametrize(("failures", "replaced"), [({}, True), ({"coin-plain-0-train": "It is wrong."}, False)])
+def test_only_a_whole_table_without_gaps_replaces_the_one_of_the_docs(tmp_path, monkeypatch, failures, replaced):
+    monkeypatch.setattr(quality, "ROOT", tmp_path / "root")
+    arguments = quality.Arguments(work=tmp_path / "work")
+    whole = dataclasses.replace(report(tmp_path), scenes=arguments.scenes, methods=METHODS, failures=failures)
+    quality._write(arguments, whole, None)
+    assert (tmp_path / "root" / "docs" / "benchmark_mini.md").exists() == replaced
+    assert (tmp_path / "root" / "benchmarks" / "results" / "quality_mini.json").exists() == replaced
+    assert (tmp_path / "work" / "mini" / "benchmark_mini.md").exists() != replaced
+
+
+def test_a_damaged_truth_costs_its_scene_alone(tmp_path):
+    """A chosen crop is kept; the scene whose truth cannot be read is told of, and the others stay."""
+    arguments = quality.Arguments(scenes=("coin", "moss"), methods=("blurred",), work=tmp_path, keep_captures=True)
+    captures = tmp_path / "captures"
+    for scene in arguments.scenes:
+        write_aside(captures / scene / "ground_truth" / "settings.json", "{}")
+        write_aside(captures / scene / "transforms.json", "{}")
+    crop = Cell(key_of("{}", code_hash(quality.ROOT, quality._CROP_CODE)), 0, None, {"view": "a", "box": [0, 0, 8, 8]})
+    Store(tmp_path / "cells").write("coin-crop", crop)
+    plans = [CapturePlan(scene, "mini", captures / scene) for scene in arguments.scenes]
+    work = schedule(tmp_path)
+    chains, crops = quality._fill(arguments, (BY_NAME["blurred"],), plans, work, tmp_path)
+    assert list(crops) == ["coin"]
+    assert [chain.scene for chain in chains] == ["coin"]
+    assert "transforms.json" in work.failures["moss-crop"]
+
+
 # the table
 
 
@@ -209,7 +298,9 @@ def filled(values: dict[tuple[str, str, int], float], tmp_path: Path) -> tuple[l
                 "psnr_novel_recoverable": value,
                 "psnr_deblurred_recoverable": value + 1,
                 "psnr_novel_by_coc": {"over 6": value - 9},
-                "pupil_diameter_error": 0.1,
+                "pupil_diameter_error": 0.1 if scene == "coin" else -0.3,
+                "focus_distance_error_median": 0.2,
+                "share_novel_by_coc": {"over 6": 0.25},
             }
             cells[step.name] = Cell("", 10.0, 300.0, numbers if step.kind == "measure" else {})
         chains.append(chain)
@@ -238,8 +329,14 @@ def test_table_of_several_scenes_and_seeds(tmp_path):
     assert ours[MEAN]["psnr_novel_recoverable"] == pytest.approx(27.5)
     assert ours[MEAN].spreads["psnr_novel_recoverable"] == pytest.approx(0.5)
     assert ours[MEAN]["psnr_novel_by_coc/over 6"] == pytest.approx(18.5)
-    assert (ours[MEAN]["pupil_diameter_error"], ours[MEAN]["seconds"]) == (pytest.approx(0.1), 10)
-    assert table[FLOOR][MEAN]["pupil_diameter_error"] is None  # it finds none
+    assert ours[MEAN]["seconds"] == 10
+    assert ours["watch"]["pupil_diameter_error"] == pytest.approx(-0.3)
+    assert ours[MEAN]["pupil_diameter_error_absolute"] == pytest.approx(0.2)  # they do not cancel
+    assert ours[MEAN]["focus_distance_error_median"] == pytest.approx(0.2)
+    for name in (FLOOR, CEILING, "stack", "blurred"):  # they learn no lens
+        for entry in table[name].values():
+            assert entry["focus_distance_error_median"] is None
+            assert entry["pupil_diameter_error"] is entry["pupil_diameter_error_absolute"] is None
     assert table[FLOOR][MEAN]["recovery_deblurred"] == 0
     assert table[CEILING][MEAN]["recovery_deblurred"] == 1
     assert MEAN not in table["blurred"]  # one scene is missing
@@ -248,6 +345,21 @@ def test_table_of_several_scenes_and_seeds(tmp_path):
     assert stack["psnr_deblurred_recoverable"] is None  # of other views
     assert stack["psnr_fused_recoverable"] == 23.5
     assert stack["seconds"] == 20  # fused and trained
+
+
+def test_a_mean_has_a_spread_where_all_its_scenes_have(tmp_path):
+    values = {(FLOOR, scene, seed): 20.0 + seed for scene in ("coin", "watch") for seed in (0, 1)}
+    del values[FLOOR, "watch", 1]
+    chains, cells = filled(values, tmp_path)
+    mean = summarize(chains, cells, ("coin", "watch"))[FLOOR][MEAN]
+    assert mean["psnr_novel_recoverable"] == pytest.approx((20.5 + 20) / 2)
+    assert mean.spreads["psnr_novel_recoverable"] is None
+
+
+def test_memory_that_no_system_told_is_no_number(tmp_path):
+    chains, cells = filled({(FLOOR, "coin", 0): 20.0}, tmp_path)
+    cells = {name: dataclasses.replace(cell, peak_memory_mib=None) for name, cell in cells.items()}
+    assert summarize(chains, cells, ("coin",))[FLOOR]["coin"]["peak_memory_mib"] is None
 
 
 def report(tmp_path: Path, seeds: tuple[int, ...] = (0,)) -> Report:
@@ -280,6 +392,9 @@ def test_page_has_dashes_for_what_failed(tmp_path):
     assert "![Crops of every method](images/x.jpg)" in page
     assert "| coin-photos | 54 | 1:48 min | 2.00 |" in page
     assert "| train | 1:10 min |" in page
+    assert "2 ran at a time: about 0:35 min in all." in page
+    assert "| part of the pixels | 25.0% |" in page
+    assert "## Geometry and lens" not in page  # of those that are there, none learns a lens
     assert "LPIPS" not in page  # nobody has a number
     assert all(len(line) <= 120 for line in page.splitlines() if not line.startswith("|"))
     content = as_json(report(tmp_path))
