@@ -7,10 +7,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from solver.cancellation import Cancellation
+from solver.capture import load_capture
 from solver.capture.types import Camera, Capture, Photo
+from solver.config import settings_for
+from solver.events import Reporter
 from solver.rasterization import Aperture, Rendering
 from solver.training.photos import load_training_photos
-from solver.training.trainer import alpha_outside_mask
+from solver.training.reconstruction import view_of_photo
+from solver.training.trainer import Trainer, alpha_outside_mask
 
 DISTANCE = torch.tensor([[0.0, 0.0, 1.0, 2.0, 4.0, 6.0]])  # a subject of two pixels
 LENS = Aperture(torch.tensor(10.0), torch.tensor(1 / 100.0))
@@ -64,3 +69,47 @@ def test_distances_come_from_the_masks(tmp_path: Path):
     assert none.mask_distance is None, "an empty mask says nothing"
     assert whole.mask_distance is not None
     assert not whole.mask_distance.any()
+
+
+def left_outside(tiny_capture, folder: Path, weight: float) -> float:
+    """The opacity beside the masks after a short training, in subjects and over the photos."""
+    masks = folder / "masks"
+    masks.mkdir(parents=True)
+    subject = np.zeros((54, 72), np.uint8)
+    subject[20:34, 28:44] = 255
+    for image in (tiny_capture.folder / "images").iterdir():
+        Image.fromarray(subject).save(masks / image.name)
+    trainer = Trainer(
+        load_capture(tiny_capture.folder, masks=masks, poses_folder=folder / "poses", find_points=False),
+        settings_for(
+            "draft",
+            iterations=50,
+            initial_gaussians=200,
+            max_gaussians=200,
+            sh_degree=0,
+            defocus="none",
+            outside_mask_weight=weight,
+        ),
+        backend="cpu",
+        device=torch.device("cpu"),
+        checkpoint_path=folder / "checkpoint.pt",
+        preview_path=folder / "preview.png",
+        reporter=Reporter(),
+        cancellation=Cancellation(),
+    )
+    scene = trainer.run()
+    with torch.no_grad():
+        return sum(
+            float(
+                alpha_outside_mask(
+                    scene.render(view_of_photo(entry.photo, scene.device)), entry.mask_distance, None, 1.0
+                )
+            )
+            for entry in trainer.photos
+        )
+
+
+def test_training_takes_away_what_is_beside_the_masks(tiny_capture, tmp_path):
+    free, punished = (left_outside(tiny_capture, tmp_path / name, weight) for name, weight in (("a", 0), ("b", 10)))
+    assert free > 10
+    assert punished < 0.7 * free

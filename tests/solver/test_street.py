@@ -82,6 +82,16 @@ def test_result_folder_is_whole(tiny_capture, deblurred):
     assert {"read", "prepare", "train", "surface", "export"} <= result["timings_s"].keys()
 
 
+def test_a_run_without_a_surface_has_the_rest(tiny_capture, tmp_path):
+    reporter, settings = Reporter(), settings_for("draft", **{**QUICK, "iterations": 5, "surface": False})
+    result = reconstruct(Job(tiny_capture.folder, tmp_path / "result", settings, device="cpu"), reporter)
+    content = json.loads((result / "result.json").read_text())
+    assert content["mesh"] is None
+    assert not (result / "mesh.ply").exists()
+    assert (result / content["photos"][0]["sharp"]).exists()
+    assert not any("surface" in warning for warning in reporter.warnings)  # none was looked for
+
+
 def test_a_run_repeats_itself(tiny_capture, tmp_path):
     first, second = (run(tiny_capture.folder, tmp_path / name, iterations=60) for name in "ab")
     assert (first / "splats.ply").read_bytes() == (second / "splats.ply").read_bytes()

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from PIL import Image
 
 from solver.errors import SolverError
+from solver.evaluation import evaluate as evaluation
 from solver.evaluation.evaluate import evaluate
+from solver.evaluation.perceptual import NETWORKS
 from solver.evaluation.scores import COC_BINS, Scores, coc_bins
 from solver.evaluation.table import lines
 from solver.evaluation.truth import read_ground_truth
@@ -158,6 +161,29 @@ def test_a_few_images_are_measured_as_what_they_are(tiny_capture, tmp_path):
     Image.new("RGB", (36, 27)).save(tmp_path / "view_04.png")
     with pytest.raises(SolverError, match=r"view_04\.png: the image is not 72 x 54 pixels"):
         evaluate(tmp_path, tiny_capture.folder)
+
+
+def test_the_slow_network_looks_at_every_fourth_photo_and_at_all_held_out_views(tiny_capture, tmp_path, monkeypatch):
+    truth = tiny_capture.folder / "ground_truth"
+    for path in (*(truth / "sharp").iterdir(), *(truth / "novel" / "sharp").iterdir()):
+        shutil.copy(path, tmp_path)
+    looks = Counter()
+
+    def counting(name):
+        def error_map(a, b):
+            looks[name] += 1
+            return np.full(a.shape[:2], 0.25)
+
+        return error_map
+
+    monkeypatch.setattr(evaluation, "_perceptual_maps", lambda: {name: counting(name) for name in NETWORKS})
+    numbers = evaluate(tmp_path, tiny_capture.folder)
+    assert looks == {"alexnet": 10 + 2, "vgg16": 3 + 2}
+    for network in NETWORKS:
+        for views in ("deblurred", "novel", "deblurred_recoverable", "novel_recoverable"):
+            assert numbers[f"lpips_{network}_{views}"] == 0.25
+    monkeypatch.setattr(evaluation, "LEAST_SIZE_PX", 55)  # the images have 54 rows
+    assert evaluate(tmp_path, tiny_capture.folder)["lpips_alexnet_deblurred"] is None
 
 
 def test_recoverable_pixels_are_those_of_the_file(tiny_capture, tmp_path):
