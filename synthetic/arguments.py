@@ -153,8 +153,10 @@ def _check_numbers(given: argparse.Namespace) -> None:
     for name, least in [("views", 1), ("held_out", 0), ("samples", 1), ("seed", 0), ("bracket_size", 2)]:
         _check(given, name, least, math.inf, f"at least {least}")
     _check(given, "resolution", 8, 16384, "between 8 and 16384 pixels a side")
-    for name in ("f_number", "focal_length_mm", "sensor_width_mm", "full_well"):
-        _check(given, name, sys.float_info.min, sys.float_info.max, "a number above 0")
+    _check(given, "f_number", 0.1, 1e6, "between 0.1 and 1000000")
+    for name in ("focal_length_mm", "sensor_width_mm"):  # Blender takes less than 1 for 1
+        _check(given, name, 1, 1e4, "between 1 and 10000")
+    _check(given, "full_well", sys.float_info.min, sys.float_info.max, "a number above 0")
     for name in ("exposure_jitter", "white_balance_jitter", "read_noise", "pose_noise_mm", "pose_noise_degrees"):
         _check(given, name, 0, sys.float_info.max, "a number, 0 or more")
     _check(given, "blades", 3 if given.blades else 0, 16, "0 or between 3 and 16")

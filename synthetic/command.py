@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     try:
         settings = parse(arguments)
     except GeneratorError as error:
-        _reporter(sys.stdout, json=wants_json(arguments)).error(error)
+        _reporter(_own_output(), json=wants_json(arguments)).error(error)
         return 2
     reporter = _reporter(_own_output(), json=settings.events == "json")
     try:

@@ -10,9 +10,11 @@ def choose_device(name: str) -> None:
     """Let the current scene render on `name` of arguments.DEVICES.
 
     Raises:
-        GeneratorError: this Blender or this machine has no such device.
+        GeneratorError: this Blender or this machine has no such device, or Cycles is turned off.
     """
-    cycles = bpy.context.scene.cycles
+    cycles = getattr(bpy.context.scene, "cycles", None)
+    if cycles is None:
+        raise GeneratorError("Cycles is turned off in this Blender", remedy="turn it on among the add-ons")
     if name == "cpu":
         cycles.device = "CPU"
         return

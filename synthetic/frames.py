@@ -83,12 +83,11 @@ def photos(studio: Studio) -> Iterator[View]:
     """Take the photos, one after the other; those of a bracket share pose and sharp truth."""
     settings = studio.settings
     size = settings.bracket_size
-    names = (f"view_{index:03d}" for index in range(settings.views))
     for pose, stand in enumerate(_stands(studio, settings.views // size, "", Stream.POSES)):
         first: View | None = None
         for step in range(size):
             index = pose * size + step
-            view = replace(stand, name=next(names))
+            view = replace(stand, name=f"view_{index:03d}")
             if first is not None:
                 _copy_truth(studio, first.name, view.name)
             surfaces = _surfaces(studio, view, studio.truth)

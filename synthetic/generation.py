@@ -15,7 +15,9 @@ from .errors import GeneratorError
 from .events import Reporter
 from .files import write_json
 from .frames import Studio, held_out_views, photos, told_poses
+from .lens import Lens
 from .recipe import MASKS, PHOTOS, begin_folder, recipe, require_usable_folder
+from .scenes.construction import MacroScene
 from .transforms import View, transforms
 from .turntable import Turntable
 
@@ -50,9 +52,9 @@ def generate(settings: Settings, reporter: Reporter) -> None:
     _followed(compare(studio, taken, held_out), total, reporter)
 
     if held_out:
-        _write_transforms(studio, studio.novel, held_out)
-    _write_transforms(studio, studio.truth, taken)
-    _write_transforms(studio, settings.output, told_poses(settings, taken))
+        _write_transforms(studio, studio.novel, held_out, true=True)
+    _write_transforms(studio, studio.truth, taken, true=True)
+    _write_transforms(studio, settings.output, told_poses(settings, taken), true=False)
     reporter.done(settings.output)
 
 
@@ -69,12 +71,28 @@ def _followed(views: Iterable[View], total: int, reporter: Reporter) -> list[Vie
 def _studio(settings: Settings, *, denoise: bool) -> Studio:
     scene = scenes.build(settings.scene, settings.subject)
     lens = settings.lens(scene.f_number)
+    _require_room(lens, scene)
     render.set_up_cycles(*settings.resolution, denoise=denoise)
     camera = render.add_camera(lens, scene.units_per_mm)
     bpy.context.view_layer.update()
     plan = settings.plan or scene.view_plan
     table = Turntable(scene.subject, scene.centre_mm, scene.units_per_mm) if plan == "turntable" else None
     return Studio(settings, scene, lens, plan, camera, table)
+
+
+def _require_room(lens: Lens, scene: MacroScene) -> None:
+    """Refuse a lens with which the subject would not be wholly before the camera; no view is nearer than 0.96 of this.
+
+    Raises:
+        GeneratorError: its field of view is too wide, or too narrow.
+    """
+    distance = lens.distance_mm(scene.field_width_mm)
+    if 0.96 * distance - scene.radius_mm < render.NEAREST_MM:
+        remedy = "give a longer --focal-length-mm or a smaller --sensor-width-mm"
+        raise GeneratorError("with so short a lens the camera would stand inside the subject", remedy=remedy)
+    if distance + scene.radius_mm > render.FARTHEST_MM / 2:
+        remedy = "give a shorter --focal-length-mm or a larger --sensor-width-mm"
+        raise GeneratorError("with so long a lens the camera would stand over 50 m away", remedy=remedy)
 
 
 def _denoise(settings: Settings, reporter: Reporter) -> bool:
@@ -86,8 +104,7 @@ def _denoise(settings: Settings, reporter: Reporter) -> bool:
     return available if settings.denoise is None else settings.denoise
 
 
-def _write_transforms(studio: Studio, folder: Path, views: Sequence[View]) -> None:
-    true = folder != studio.settings.output
+def _write_transforms(studio: Studio, folder: Path, views: Sequence[View], *, true: bool) -> None:
     content = transforms(
         views,
         studio.lens,

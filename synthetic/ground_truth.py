@@ -44,16 +44,6 @@ def first_surfaces(
     return depth.reshape(height, width), mask.reshape(height, width)
 
 
-def depth_map(
-    camera_to_world: np.ndarray,  # [4, 4], OpenGL axes, mm
-    lens: Lens,
-    width: int,
-    height: int,
-) -> np.ndarray:  # [H, W], mm
-    """The depth of `first_surfaces`, in a scene whose unit is the metre."""
-    return first_surfaces(camera_to_world, lens, width, height, ())[0]
-
-
 def surface_points(
     depth: np.ndarray,  # [H, W], mm
     camera_to_world: np.ndarray,  # [4, 4], OpenGL axes, mm

@@ -65,17 +65,21 @@ def begin_folder(settings: Settings, content: dict[str, Any]) -> None:
     output = settings.output
     if settings.overwrite:
         (output / "transforms.json").unlink(missing_ok=True)  # first: without it, it is no whole capture
-        for folder in (PHOTOS, MASKS, GROUND_TRUTH):
-            if (output / folder).exists():
-                shutil.rmtree(output / folder)
+        truth = output / GROUND_TRUTH
+        for path in (output / PHOTOS, output / MASKS, *(truth.iterdir() if truth.exists() else ())):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path != output / _RECORD:  # which goes last: without it, the rest would be a stranger's files
+                path.unlink(missing_ok=True)
     write_json(output / _RECORD, content)
 
 
 def _require_same(output: Path, earlier: Any, content: dict[str, Any]) -> None:
     for name, value in content.items():
         if not isinstance(earlier, dict) or earlier.get(name) != value:
+            what = "version of the generator" if name == "generator" else name.replace("_", "-")
             raise GeneratorError(
-                f"the capture was begun with a different {name.replace('_', '-')}",
+                f"the capture was begun with a different {what}",
                 where=output,
                 remedy="repeat the command that began it, or give --overwrite",
             )

@@ -18,7 +18,7 @@ from .scenes.construction import MM
 from .transforms import View
 
 _LEAST_F_NUMBER = 0.1  # Blender clamps at less
-_NEAREST_MM, _FARTHEST_MM = 1.0, 1e5  # what the camera sees, in depth
+NEAREST_MM, FARTHEST_MM = 1.0, 1e5  # what the camera sees, in depth
 
 
 class RenderCancelled(Exception):  # noqa: N818 - an outcome, not an error
@@ -26,8 +26,15 @@ class RenderCancelled(Exception):  # noqa: N818 - an outcome, not an error
 
 
 def has_denoiser() -> bool:
-    """Whether this Blender was built with OpenImageDenoise; Debian's is not."""
-    import _cycles
+    """Whether this Blender was built with OpenImageDenoise; Debian's is not.
+
+    Raises:
+        GeneratorError: it was built without Cycles.
+    """
+    try:
+        import _cycles
+    except ImportError:
+        raise GeneratorError("this Blender was built without Cycles", remedy="take one of blender.org") from None
 
     return bool(getattr(_cycles, "with_openimagedenoise", False))
 
@@ -46,9 +53,10 @@ def set_up_cycles(width: int, height: int, *, denoise: bool) -> None:
     render.use_compositing = render.use_sequencer = False
     render.film_transparent = render.use_motion_blur = False
     render.use_border = render.use_multiview = False  # of a user's file, like some of the following
+    render.use_stamp = render.use_freestyle = False
     render.use_file_extension = False
     render.dither_intensity = 0.0  # it would be noise on radiance
-    cycles.use_adaptive_sampling = False
+    cycles.use_adaptive_sampling, cycles.time_limit, cycles.use_layer_samples = False, 0.0, "IGNORE"
     cycles.sampling_pattern = "TABULATED_SOBOL"  # the default makes a frame depend on the samples of the one before
     cycles.use_denoising = denoise
     if denoise:
@@ -60,7 +68,10 @@ def set_up_cycles(width: int, height: int, *, denoise: bool) -> None:
     scene.display_settings.display_device = "sRGB"
     view.view_transform, view.look, view.exposure, view.gamma = "Standard", "None", 0.0, 1.0
     view.use_curve_mapping = False
+    if hasattr(view, "use_white_balance"):  # Blender 4.3
+        view.use_white_balance = False
     image = render.image_settings
+    image.color_management = "FOLLOW_SCENE"
     if hasattr(image, "media_type"):  # Blender 5
         image.media_type = "IMAGE"
     image.file_format, image.color_mode, image.color_depth, image.compression = "PNG", "RGB", "8", 50
@@ -79,10 +90,10 @@ def add_camera(lens: Lens, units_per_mm: float = MM) -> bpy.types.Object:
     data = bpy.data.cameras.new("Camera")
     data.sensor_fit = "HORIZONTAL"  # the sensor's width lies along the image's, in portrait too
     data.lens, data.sensor_width = stretch * lens.focal_length_mm, stretch * lens.sensor_width_mm
-    data.clip_start, data.clip_end = _NEAREST_MM * units_per_mm, _FARTHEST_MM * units_per_mm
+    data.clip_start, data.clip_end = NEAREST_MM * units_per_mm, FARTHEST_MM * units_per_mm
     data.dof.aperture_fstop = stretch * f_number
     data.dof.aperture_blades = lens.blades
-    data.dof.aperture_rotation = math.radians(lens.blade_rotation_degrees)
+    data.dof.aperture_rotation = math.remainder(math.radians(lens.blade_rotation_degrees), 2 * math.pi)
     camera = bpy.data.objects.new("Camera", data)
     scene.collection.objects.link(camera)
     scene.camera = camera
@@ -181,7 +192,7 @@ def _render(file: Path, path: Path, samples: int, seed: int) -> None:
     try:
         outcome = bpy.ops.render.render(write_still=True)
     except RuntimeError as error:  # how Blender reports any failure
-        raise GeneratorError(f"Blender could not render ({str(error).strip()})", where=path) from None
+        raise GeneratorError(f"Blender could not render ({' '.join(str(error).split())})", where=path) from None
     stop_if_requested()
     if "FINISHED" not in outcome:
         raise RenderCancelled

@@ -69,6 +69,13 @@ def build(subject: str) -> MacroScene:
 
 def _show_what_is_rendered() -> None:
     """Make the viewport, where rays are cast, like the render."""
+    render = bpy.context.scene.render
+    render.simplify_subdivision = render.simplify_subdivision_render
+    for shape in bpy.data.curves:  # text, too; 0 stands for the viewport's
+        shape.resolution_u = shape.render_resolution_u or shape.resolution_u
+        shape.resolution_v = shape.render_resolution_v or shape.resolution_v
+    for blob in bpy.data.metaballs:
+        blob.resolution = blob.render_resolution
     for collection in bpy.data.collections:
         collection.hide_viewport = collection.hide_render
     for layer in bpy.context.scene.view_layers:
@@ -76,6 +83,7 @@ def _show_what_is_rendered() -> None:
     _show_collections(bpy.context.view_layer.layer_collection)
     for thing in bpy.context.scene.objects:
         thing.hide_viewport = thing.hide_render
+        thing.show_instancer_for_viewport = thing.show_instancer_for_render
         if bpy.context.view_layer.objects.get(thing.name) is thing:
             thing.hide_set(False)
         for modifier in thing.modifiers:

@@ -8,6 +8,8 @@ import bpy
 import numpy as np
 from bpy.types import NodeSocket
 
+from .construction import MM
+
 Colour = tuple[float, float, float]  # linear
 
 
@@ -150,7 +152,7 @@ class Material:
     def bump(self, height: NodeSocket, depth_mm: float, below: NodeSocket | None = None) -> NodeSocket:
         """A normal from a height of 0 to 1 that stands for `depth_mm`; `below` is a coarser bump to go on from."""
         node = self._tree.nodes.new("ShaderNodeBump")
-        node.inputs["Distance"].default_value = depth_mm * 0.001
+        node.inputs["Distance"].default_value = depth_mm * MM
         self._link(height, node.inputs["Height"])
         if below is not None:
             self._link(below, node.inputs["Normal"])

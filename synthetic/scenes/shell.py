@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from .construction import MacroScene, add_mesh, add_softbox, set_world, spherical
-from .geometry import Geometry, rotation, sheet
+from .geometry import Geometry, lathe, rotation, sheet
 from .materials import Material
 from .noise import fractal_noise, gradient_noise
 
@@ -28,8 +28,8 @@ _PLATE_RADIUS = 34.0  # mm
 def build() -> MacroScene:
     """Build the scene in Blender's current, empty file."""
     shell = add_mesh("Shell", _lying(_shell()), _shell_material())
-    add_mesh("Plate", _turned(_plate_profile(), 240), _plain_material("Plate", 0.86))
-    add_mesh("Backdrop", _turned(_backdrop_profile(), 120), _plain_material("Backdrop", 0.86))
+    add_mesh("Plate", lathe(_plate_profile(), 240), _plain_material("Plate", 0.86))
+    add_mesh("Backdrop", lathe(_backdrop_profile(), 120), _plain_material("Backdrop", 0.86))
     target = (0.0, 0.0, 5.0)
     add_softbox("Key", spherical(180, 150, 52), target, (140, 110), 0.2, (1.0, 0.98, 0.95))
     add_softbox("Fill", spherical(190, 30, 40), target, (140, 140), 0.115, (0.96, 0.98, 1.0))
@@ -40,7 +40,7 @@ def build() -> MacroScene:
         centre_mm=np.array([0.0, 0.0, 4.6]),
         radius_mm=11.0,
         field_width_mm=26.5,
-        elevations=(30.0, 30.0),
+        elevations=(18.0, 42.0),
         view_plan="turntable",
         f_number=7.1,
         masked=True,
@@ -184,21 +184,15 @@ def _lying(shell: Geometry) -> Geometry:
     return shell.moved(pose, np.array([-middle[0], -middle[1], -low[2] - 0.03]))
 
 
-def _turned(profile: np.ndarray, columns: int) -> Geometry:
-    """The surface that `profile` [P, 2], radius and height from the middle outwards, makes when it turns about z."""
-    turn = np.arange(columns) * 2 * np.pi / columns
-    radius, height = profile[:, :1], profile[:, 1:]
-    points = np.stack(np.broadcast_arrays(radius * np.cos(turn), radius * np.sin(turn), height), -1)
-    return sheet(points, closed=True)
-
-
 def _plate_profile() -> np.ndarray:
+    """Radius and height [P, 2] of the plate, mm, from the middle outwards."""
     bend = np.linspace(0, np.pi / 2, 10)
     edge = np.stack([_PLATE_RADIUS - 0.5 + 0.5 * np.sin(bend), -0.5 + 0.5 * np.cos(bend)], -1)
     return np.concatenate([[[0.01, 0.0], [_PLATE_RADIUS * 0.6, 0.0]], edge, [[_PLATE_RADIUS, -2.0]]])
 
 
 def _backdrop_profile() -> np.ndarray:
+    """The same of the backdrop."""
     bend = np.linspace(0, np.pi / 2, 24)
     sweep = np.stack([200 + 150 * np.sin(bend), -2.0 + 150 * (1 - np.cos(bend))], -1)
     return np.concatenate([[[0.01, -2.0], [60.0, -2.0]], sweep, [[350.0, 300.0]]])

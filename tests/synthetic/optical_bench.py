@@ -249,7 +249,7 @@ def depths(folder: Path) -> dict[str, float]:
     geometry: Geometry = merged([sheet(wall), sphere]).moved(pose[:3, :3], pose[:3, 3])
     add_mesh("Bench", geometry, emissive(1.0))
     bpy.context.view_layer.update()
-    cast = ground_truth.depth_map(pose, lens, width, height)
+    cast = ground_truth.first_surfaces(pose, lens, width, height, ())[0]
 
     seen, rim = sphere_depth(np.array([2.0, -1.0, -95.0]), 6.0, lens, width, height)
     inside = seen > 0
