@@ -33,7 +33,7 @@ class CapturePlan:
         """Images to render."""
         preset = PRESETS[self.preset]
         if self.bracket:
-            return preset.views + preset.views // BUDGETS[self.preset].bracket_size
+            return preset.views + preset.views // self._bracket_size
         return 2 * preset.views + preset.held_out
 
     @property
@@ -47,18 +47,22 @@ class CapturePlan:
         return (self.folder / "transforms.json").is_file()
 
     def arguments(self) -> list[str | Path]:
-        """Of Python, to render it or to go on with it. What another version began makes way."""
+        """Of Python, to render it or to go on with it. What another version or budget began makes way."""
         begun = _read(self.folder / _SETTINGS)
-        stale = begun is not None and begun.get("generator") != fingerprint(self.scene)
+        wanted = {"generator": fingerprint(self.scene), "bracket_size": self._bracket_size}
+        stale = begun is not None and any(begun.get(name) != value for name, value in wanted.items())
         script = ROOT / "synthetic" / "make_dataset.py"
         mode = "--overwrite" if stale else "--resume"
         return [script, *self._choices(), "--output", self.folder, mode, "--events", "json"]
 
+    @property
+    def _bracket_size(self) -> int:
+        return BUDGETS[self.preset].bracket_size if self.bracket else 1
+
     def _choices(self) -> list[str]:
         choices = ["--preset", self.preset, "--scene", self.scene]
         if self.bracket:
-            size = str(BUDGETS[self.preset].bracket_size)
-            choices += ["--focus", "bracket", "--bracket-size", size, "--held-out", "0"]
+            choices += ["--focus", "bracket", "--bracket-size", str(self._bracket_size), "--held-out", "0"]
         return choices
 
 

@@ -156,7 +156,8 @@ class Schedule:
             self._store.write(name, cell)
             self.cells[name] = cell
         elif self._children.stopping.is_set() or outcome.code in _STOPPED_CODES:
-            self._children.stopping.set()
+            if not self._children.stopping.is_set():  # only this one was told; asked twice, the others are killed
+                self._children.stop()
             self._store.write_attempt(name, key, outcome.seconds)
         else:
             self.failures[name] = outcome.error

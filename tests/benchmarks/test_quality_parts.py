@@ -24,6 +24,7 @@ from benchmarks.quality_table.report import NOVEL, Report, as_json, as_markdown,
 from benchmarks.quality_table.schedule import Forecast, Schedule
 from benchmarks.quality_table.summary import MEAN, recovery, summarize
 from solver.export.images import write_exr
+from synthetic.fingerprint import fingerprint
 
 BY_NAME = {method.name: method for method in METHODS}
 
@@ -123,9 +124,12 @@ def test_captures_of_another_generator_make_way(tmp_path):
     assert not plan.is_whole
     settings = plan.folder / "ground_truth" / "settings.json"
     settings.parent.mkdir(parents=True)
-    settings.write_text('{"generator": "another"}')
+    settings.write_text('{"generator": "another", "bracket_size": 1}')
     assert "--overwrite" in plan.arguments()
+    settings.write_text(json.dumps({"generator": fingerprint("coin"), "bracket_size": 1}))
+    assert "--resume" in plan.arguments()
     assert "bracket" in bracket.arguments()
+    assert "--overwrite" in bracket.arguments()  # in the same folder: begun with brackets of another size
 
 
 # children
@@ -236,6 +240,17 @@ def test_a_worker_goes_on_after_a_chain_that_fails(tmp_path):
     work.run([dataclasses.replace(first, steps=(broken,)), second])
     assert work.failures == {"coin-stack-0-measure": "It is wrong."}
     assert list(work.cells) == ["coin-stack-1-measure"]
+
+
+def test_a_child_that_was_stopped_by_others_stops_the_rest(tmp_path):
+    told, working = chain(tmp_path, "stack", 0), chain(tmp_path, "plain", 0)
+    ends = dataclasses.replace(told.steps[0], arguments=("-c", "import sys, time; time.sleep(0.3); sys.exit(130)"))
+    lasts = dataclasses.replace(working.steps[0], arguments=("-c", "import time; time.sleep(20)"))
+    work = schedule(tmp_path)
+    work.run([dataclasses.replace(told, steps=(ends,)), dataclasses.replace(working, steps=(lasts,))])
+    assert not work.cells
+    assert not work.failures
+    assert Store(tmp_path / "cells").spent("coin-stack-0-measure", "key") > 0
 
 
 # the command
