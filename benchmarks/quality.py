@@ -161,7 +161,7 @@ def _fill(
 
 def _tell(report: Report, logs: Path) -> int:
     """Print the rankings and what went wrong; returns the exit code."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)  # all scenes side by side in a log too
     for table in terminal_tables(report):
         console.print(table)
     for name, sentence in report.failures.items():
