@@ -3,7 +3,6 @@
 
 import argparse
 import math
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -150,15 +149,19 @@ def wants_json(arguments: list[str]) -> bool:
 
 
 def _check_numbers(given: argparse.Namespace) -> None:
-    for name, least in [("views", 1), ("held_out", 0), ("samples", 1), ("seed", 0), ("bracket_size", 2)]:
+    for name, least, most in [("views", 1, 1000), ("held_out", 0, 1000), ("samples", 1, 1_000_000)]:
+        _check(given, name, least, most, f"between {least} and {most}")
+    for name, least in [("seed", 0), ("bracket_size", 2)]:
         _check(given, name, least, math.inf, f"at least {least}")
     _check(given, "resolution", 8, 16384, "between 8 and 16384 pixels a side")
     _check(given, "f_number", 0.1, 1e6, "between 0.1 and 1000000")
     for name in ("focal_length_mm", "sensor_width_mm"):  # Blender takes less than 1 for 1
         _check(given, name, 1, 1e4, "between 1 and 10000")
-    _check(given, "full_well", sys.float_info.min, sys.float_info.max, "a number above 0")
-    for name in ("exposure_jitter", "white_balance_jitter", "read_noise", "pose_noise_mm", "pose_noise_degrees"):
-        _check(given, name, 0, sys.float_info.max, "a number, 0 or more")
+    _check(given, "full_well", 1, 1e9, "between 1 and 1000000000")
+    for name in ("exposure_jitter", "white_balance_jitter"):
+        _check(given, name, 0, 10, "between 0 and 10")
+    for name in ("read_noise", "pose_noise_mm", "pose_noise_degrees"):
+        _check(given, name, 0, 1000, "between 0 and 1000")
     _check(given, "blades", 3 if given.blades else 0, 16, "0 or between 3 and 16")
     _check(given, "blade_rotation_degrees", -360, 360, "between -360 and 360")
 
@@ -232,7 +235,8 @@ def _parser() -> argparse.ArgumentParser:
     _number(add, "--focal-length-mm", "MM", default.focal_length_mm, "of the lens")
     _number(add, "--sensor-width-mm", "MM", default.sensor_width_mm, "of the camera")
     _number(add, "--blades", "N", default.blades, "of the aperture; 0 is a round one", int)
-    _number(add, "--blade-rotation-degrees", "DEGREES", default.blade_rotation_degrees, "of the aperture")
+    rotation = "of the aperture, anticlockwise; at 0 the middle of an edge is on the right"
+    _number(add, "--blade-rotation-degrees", "DEGREES", default.blade_rotation_degrees, rotation)
 
     add = parser.add_argument_group("what goes wrong").add_argument
     _number(add, "--exposure-jitter", "STOPS", none.exposure_stops, "standard deviation of the photos' exposure")

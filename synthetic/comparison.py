@@ -2,7 +2,6 @@
 """The finished views held against each other: which of their pixels show what the photos hold in focus."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,10 @@ def compare(studio: Studio, photos: Sequence[View], held_out: Sequence[View]) ->
     """Write smallest_coc/ and recoverable/ of all views, one after the other; what is there already is kept."""
     size = studio.settings.bracket_size
     taken = []
-    for _, bracket in groupby(enumerate(photos), lambda photo: photo[0] // size):
-        frames = [view for _, view in bracket]
-        distances = tuple(view.focus_distance_mm for view in frames if view.focus_distance_mm is not None)
-        taken.append(Taken(frames[0].camera_to_world, _depth(studio.truth, frames[0]), distances))
+    for first in range(0, len(photos), size):
+        bracket = photos[first : first + size]
+        distances = tuple(view.focus_distance_mm for view in bracket if view.focus_distance_mm is not None)
+        taken.append(Taken(bracket[0].camera_to_world, _depth(studio.truth, bracket[0]), distances))
     for folder, views in ((studio.truth, photos), (studio.novel, held_out)):
         for view in views:
             _compare(studio, folder, view, taken)

@@ -4,7 +4,9 @@
 import numpy as np
 import pytest
 
+from synthetic.exif import iso_speed
 from synthetic.imperfections import Imperfections, noisy_pose, random_exposure, random_white_balance
+from synthetic.photo import develop
 from synthetic.views import look_at
 
 POSE = look_at(np.array([60.0, -40.0, 50.0]), np.array([1.0, 2.0, 3.0]))
@@ -95,3 +97,15 @@ def test_an_imperfection_does_not_move_the_numbers_of_the_next() -> None:
         noisy_pose(POSE, strength, 0.0, rng)
         after.append(rng.random())
     assert after[0] == after[1]
+
+
+def test_the_strongest_that_the_command_line_takes_can_be_computed_with() -> None:
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        numbers = [random_exposure(10.0, rng), *random_white_balance(10.0, rng)]
+        assert np.isfinite(numbers).all()
+        assert np.isfinite(noisy_pose(POSE, 1000.0, 1000.0, rng)).all()
+        for electrons in (1.0, 1e9):
+            light = np.full((2, 2, 3), 1e9)
+            develop(light, full_well_electrons=electrons, read_noise_electrons=1000.0, rng=rng)
+            assert np.isfinite(iso_speed(electrons))
