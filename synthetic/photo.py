@@ -45,5 +45,5 @@ def develop(
 
 
 def encode_srgb(linear: np.ndarray) -> np.ndarray:
-    """The nearest 8-bit sRGB values, uint8 of the same shape, of linear light; it is clipped to black and white."""
+    """The nearest 8-bit sRGB values, uint8 [...], of `linear` light [...]; it is clipped to black and white."""
     return np.searchsorted(_THRESHOLDS, linear, side="right").astype(np.uint8)

@@ -164,7 +164,7 @@ def _cost(lines: np.ndarray) -> np.ndarray:
 
 
 def _prediction(kind: int, left: np.ndarray, up: np.ndarray, corner: np.ndarray) -> np.ndarray:
-    """What filter type `kind` expects of a sample, from its neighbours, int16 of any one shape."""
+    """What filter type `kind` expects of a sample, from its neighbours, int16 [...] of one shape."""
     if kind == _SUB:
         return left
     if kind == _UP:

@@ -13,7 +13,10 @@ class Turntable:
     """Turns objects about the vertical axis through a point."""
 
     def __init__(self, subject: Sequence[bpy.types.Object], centre_mm: np.ndarray, units_per_mm: float) -> None:
-        """Put `subject` onto an invisible table: its objects keep their place, their animation and their children."""
+        """Put `subject` onto an invisible table whose axis runs through `centre_mm` [3].
+
+        Its objects keep their place, their animation and their children.
+        """
         self._table = bpy.data.objects.new("Turntable", None)
         self._table.location = Vector(centre_mm * units_per_mm)
         bpy.context.scene.collection.objects.link(self._table)

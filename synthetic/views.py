@@ -123,7 +123,14 @@ PLANS: dict[str, Plan] = {
 
 
 def _by_hand(target: np.ndarray, direction: np.ndarray, distance: float, rng: np.random.Generator) -> Stand:
-    """No two views aim at exactly the same point or from the same distance: 1 % and 2 % of it either way."""
+    """No two views aim at exactly the same point or from the same distance: 1 % and 2 % of it either way.
+
+    Args:
+        target: [3], mm.
+        direction: [3], of unit length, from it to the camera.
+        distance: mm.
+        rng: draws the deviations.
+    """
     aim = target + rng.uniform(-0.01, 0.01, 3) * distance
     return Stand(look_at(aim + direction * distance * rng.uniform(0.98, 1.02), aim))
 

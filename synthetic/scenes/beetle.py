@@ -46,7 +46,7 @@ def build() -> MacroScene:
 
 
 def _ground_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Height of the soil, mm: crumbs everywhere, waves that grow away from the beetle."""
+    """Height [...] of the soil at `x`, `y` [...], mm: crumbs everywhere, waves that grow away from the beetle."""
     points = np.stack([x, y, np.zeros_like(x)], -1)
     distance = np.hypot(x, y)
     waves = 2.6 * fractal_noise(points / 17.0, 2, seed=1) * np.clip((distance - 5) / 25, 0, 1)
@@ -184,7 +184,10 @@ def _antenna() -> Geometry:
     return tube(path, np.linspace(0.13, 0.07, count) * joints, 10)
 
 
-def _legs(rng: np.random.Generator, pose: np.ndarray) -> list[Geometry]:
+def _legs(
+    rng: np.random.Generator,
+    pose: np.ndarray,  # [3, 3]: the body's frame in the world
+) -> list[Geometry]:
     """Six legs that stand on the soil: a thick femur, a thin tibia with spines, five tarsal joints and two claws."""
     lift = np.array([0, 0, _BODY_HEIGHT])
     legs = []
@@ -201,6 +204,7 @@ def _legs(rng: np.random.Generator, pose: np.ndarray) -> list[Geometry]:
 
 
 def _leg(hip: np.ndarray, knee: np.ndarray, heel: np.ndarray, toe: np.ndarray) -> Geometry:
+    """One leg through its joints, each [3], mm."""
     femur = curve([hip, 0.5 * (hip + knee) + [0, 0, 0.25], knee], 30)
     s = np.linspace(0, 1, 30)
     parts = [tube(femur, 0.15 + 0.17 * np.sin(np.pi * s**0.75), 14)]
@@ -227,10 +231,12 @@ def _leg(hip: np.ndarray, knee: np.ndarray, heel: np.ndarray, toe: np.ndarray) -
 
 
 def _on_ground(place: np.ndarray, above: float) -> np.ndarray:
+    """The point [3] that is `above` mm over the soil at `place` [2]."""
     return np.array([*place, float(_ground_height(*place)) + above])
 
 
 def _hair(root: np.ndarray, direction: np.ndarray, length: float) -> Geometry:
+    """A hair that grows from `root` [3] towards `direction` [3] and droops."""
     bend = np.array([0, 0, -0.18 * length])
     path = curve([root, root + 0.55 * length * direction, root + length * direction + bend], 5)
     return tube(path, np.linspace(0.022, 0.007, 5), 4)
@@ -326,7 +332,7 @@ def _needle(rng: np.random.Generator) -> Geometry:
 
 
 def _leaf(place: np.ndarray, heading: float) -> Geometry:
-    """A curled dead leaf, 14 mm long, that lies on the soil; its veins are ridges and an attribute."""
+    """A curled dead leaf, 14 mm long, on the soil at `place` [2]; its veins are ridges and an attribute."""
     rows, columns = 150, 110
     u, v = np.meshgrid(np.linspace(0, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
     half_width = 3.4 * np.sin(np.pi * u**0.8) ** 0.8 * (1 + 0.05 * np.sin(40 * u)) + 0.02

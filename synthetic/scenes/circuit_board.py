@@ -134,7 +134,10 @@ class _DistanceMap:
         self.distance = np.full((count, count), _REACH)  # [y, x], mm, negative inside
 
     def add(self, starts: np.ndarray, ends: np.ndarray, half_size: np.ndarray | float) -> None:
-        """Add segments [S, 2] of half the width `half_size`, or (where they are points) rectangles of half a size."""
+        """Add shapes from `starts` to `ends`, [S, 2], mm.
+
+        They are segments of half the width `half_size` or, where that is [2], rectangles of half its size round points.
+        """
         reach = np.max(half_size) + _REACH
         for start, end in zip(starts, ends, strict=True):
             window, points = self._window(np.minimum(start, end) - reach, np.maximum(start, end) + reach)
@@ -158,6 +161,7 @@ class _DistanceMap:
         return np.where(inside, self.distance[index[:, 1], index[:, 0]], 0.0)
 
     def _window(self, low: np.ndarray, high: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
+        """Where the rectangle from `low` to `high`, [2], is on the grid, and its cells' middles [R, C, 2], mm."""
         first = np.floor((low + _HALF) / _CELL).astype(int).clip(0, len(self.distance))
         last = np.ceil((high + _HALF) / _CELL).astype(int).clip(0, len(self.distance))
         x, y = ((np.arange(a, b) + 0.5) * _CELL - _HALF for a, b in zip(first, last, strict=True))
@@ -286,14 +290,14 @@ def _route(board: _Board) -> None:
 
 
 def _jogged(start: np.ndarray, heading: float, lengths: np.ndarray, side: int) -> np.ndarray:
-    """A path [4, 2]: straight on, 45 degrees to one side, straight on again."""
+    """A path [4, 2] from `start` [2]: straight on, 45 degrees to one side, straight on again, of `lengths` [3] mm."""
     headings = heading + np.array([0, side * np.pi / 4, 0])
     steps = lengths[:, None] * np.stack([np.cos(headings), np.sin(headings)], -1)
     return np.concatenate([start[None], start + np.cumsum(steps, 0)])
 
 
 def _add_trace(board: _Board, path: np.ndarray, half_width: float, root: np.ndarray | None = None) -> bool:
-    """Add a trace that ends in vias, if it keeps clear of the copper there is."""
+    """Add a trace along `path` [P, 2], from a pad at `root` [2] or a via, to a via, if it keeps clear of copper."""
     pieces = [np.linspace(a, b, max(int(np.linalg.norm(b - a) / 0.12), 2)) for a, b in pairwise(path)]
     if (board.copper.at(np.concatenate(pieces)) < half_width + _CLEARANCE - 0.02).any():
         return False
@@ -308,7 +312,7 @@ def _add_trace(board: _Board, path: np.ndarray, half_width: float, root: np.ndar
 
 
 def _add_via(board: _Board, place: np.ndarray, *, ring: bool) -> None:
-    """A plated hole; its ring is bare, or under the solder mask."""
+    """A plated hole at `place` [2], mm; its ring is bare, or under the solder mask."""
     at = np.array([*place, 0.0])
     board.copper.add(place[None], place[None], 0.25)
     if ring:
@@ -559,7 +563,11 @@ def _laminate(board: _Board) -> bpy.types.Object:
 
 
 def _board_material(pixels: np.ndarray) -> bpy.types.Material:
-    """Solder mask over traces, planes and bare laminate; `pixels`: 0.5 + distance (to copper, pads, planes) / 1 mm."""
+    """Solder mask over traces, planes and bare laminate.
+
+    Args:
+        pixels: 0.5 + distance to copper, pads and planes / 1 mm, [H, W, 3].
+    """
     m = Material("Board")
     copper, soldered, planes = m.image(pixels, 2 * _HALF)
     trace = m.between(copper, 0.53, 0.47)

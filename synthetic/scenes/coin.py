@@ -135,7 +135,7 @@ def _struck(flat: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _beads(radius: np.ndarray, angle: np.ndarray, ring: float, count: int, size: float) -> np.ndarray:
-    """A circle of `count` round beads."""
+    """The height [N], mm, of a circle of `count` round beads at polar coordinates [N], [N]."""
     step = 2 * np.pi / count
     along = ((angle / step + 0.5) % 1 - 0.5) * step * ring
     return 0.9 * np.sqrt(np.maximum(size**2 - along**2 - (radius - ring) ** 2, 0))
@@ -164,7 +164,7 @@ def _ridge(
 
 
 def _within(points: np.ndarray, low: np.ndarray, high: np.ndarray, margin: float) -> np.ndarray:
-    """The indices of those `points` [N, 2] that lie in a rectangle widened by `margin`."""
+    """The indices of those `points` [N, 2] in the rectangle from `low` to `high`, [2], widened by `margin`."""
     x, y = points.T
     (left, bottom), (right, top) = low - margin, high + margin
     return np.flatnonzero((x > left) & (x < right) & (y > bottom) & (y < top))
@@ -179,7 +179,7 @@ def _arm(start: tuple[float, float], heading: float, bend: float, curl: float, l
 
 
 def _octopus(points: np.ndarray) -> np.ndarray:
-    """An octopus, its head up, its eight arms spread and curled."""
+    """The height [N] at `points` [N, 2] of an octopus, its head up, its eight arms spread and curled, mm."""
     height = np.zeros(len(points))
     arms = [  # of the right side
         ((0.8, -0.2), 42, -75, 520, 11.5),
@@ -212,7 +212,15 @@ def _octopus(points: np.ndarray) -> np.ndarray:
 def _with_suckers(
     points: np.ndarray, height: np.ndarray, path: np.ndarray, radii: np.ndarray, side: float
 ) -> np.ndarray:
-    """The arm with a row of cups on one of its flanks, each a ring with a hollow."""
+    """The height [N] at `points` [N, 2] with a row of cups on one flank of an arm, each a ring with a hollow.
+
+    Args:
+        points: mm.
+        height: without them, [N], mm; changed.
+        path: of the arm, [P, 2], mm.
+        radii: half the arm's width along it, [P], mm.
+        side: 1 for its left flank, -1 for its right.
+    """
     along = np.gradient(path, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], -1) / np.linalg.norm(along, axis=1, keepdims=True)
     index = 8.0
@@ -230,7 +238,7 @@ def _with_suckers(
 
 
 def _legend(points: np.ndarray) -> np.ndarray:
-    """The letters round the coin: the upper line reads clockwise, the date below reads along the bottom."""
+    """The height [N] at `points` [N, 2] of the letters round the coin, mm: clockwise above, the date below."""
     height = np.zeros(len(points))
     for text, middle, spacing, below in [
         ("REPVBLICA * MARIS * PROFVNDI", np.pi / 2, 0.36, False),
@@ -253,7 +261,7 @@ def _legend(points: np.ndarray) -> np.ndarray:
 
 
 def _blurred(grid: np.ndarray, cells: int) -> np.ndarray:
-    """The mean over a square of 2 `cells` + 1 a side."""
+    """The mean of `grid` [H, W] over a square of 2 `cells` + 1 a side."""
     for axis in (0, 1):
         padded = np.pad(grid, [(cells + 1, cells) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
         total = np.cumsum(padded, axis=axis)
@@ -264,7 +272,7 @@ def _blurred(grid: np.ndarray, cells: int) -> np.ndarray:
 
 
 def _leather_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Height of the leather, mm: slack folds, wrinkles and the swell beside the seam."""
+    """Height [...] of the leather at `x`, `y` [...], mm: slack folds, wrinkles and the swell beside the seam."""
     points = np.stack([x, y, np.zeros_like(x)], -1)
     away = np.clip((np.hypot(x, y) - 9) / 14, 0, 1)
     folds = 2.2 * away * fractal_noise(points / [26.0, 15.0, 1.0], 2, seed=21)
@@ -275,7 +283,7 @@ def _leather_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _seam(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Signed distance from the seam's line, mm."""
+    """Signed distance [...] of `x`, `y` [...] from the seam's line, mm."""
     return (x * 0.42 + y * 0.91) + 12.6
 
 
@@ -315,7 +323,7 @@ def _stitches(rng: np.random.Generator) -> Geometry:
 
 
 def _twisted(path: np.ndarray, radius: float, pitch: float, strands: int) -> list[Geometry]:
-    """Strands of `radius` laid round a path, one turn every `pitch` mm."""
+    """Strands of `radius` laid round `path` [P, 3], one turn every `pitch` mm."""
     step = np.linalg.norm(np.diff(path, axis=0), axis=1)
     turn = 2 * np.pi * np.concatenate([[0], np.cumsum(step)]) / pitch
     along = np.gradient(path, axis=0)

@@ -62,6 +62,7 @@ def _joined(plants: list[Parts]) -> Parts:
 
 
 def _moved(parts: Parts, turn: np.ndarray, place: np.ndarray) -> Parts:
+    """All parts under x -> turn [3, 3] x + place [3]."""
     return {name: part.moved(turn, place) for name, part in parts.items()}
 
 
@@ -136,6 +137,7 @@ def _corolla(
 
 
 def _polar(radius: float, azimuth: float, height: float) -> np.ndarray:
+    """The point [3] at cylinder coordinates; `azimuth` in radians."""
     return np.array([radius * np.cos(azimuth), radius * np.sin(azimuth), height])
 
 
@@ -384,7 +386,7 @@ def _other_flowers(rng: np.random.Generator) -> Parts:
 
 
 def _ground_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Height of the soil, mm."""
+    """Height [...] of the soil at `x`, `y` [...], mm."""
     points = np.stack([x, y, np.zeros_like(x)], -1)
     waves = 2.4 * fractal_noise(points / 15.0, 2, seed=1)
     return waves + 0.5 * fractal_noise(points / 2.1, 5, seed=5, gain=0.58)

@@ -196,7 +196,7 @@ def _pyrite(rng: np.random.Generator) -> Geometry:
 
 
 def _slate_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Cleaved slate, mm: flat leaves with broken edges, the matrix lies on it."""
+    """Height [...] at `x`, `y` [...] of cleaved slate, mm: flat leaves with broken edges, the matrix lies on it."""
     points = np.stack([x, y, np.zeros_like(x)], -1)
     field = 2.3 * fractal_noise(points / 19.0, 5, seed=43, gain=0.5) + 0.14 * fractal_noise(points / 1.2, 3, seed=47)
     leaf = np.floor(field / 0.45)

@@ -50,7 +50,7 @@ def build() -> MacroScene:
 
 
 def _bark_height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Height of the bark, mm: long plates with fissures between them, along x."""
+    """Height [...] of the bark at `x`, `y` [...], mm: long plates with fissures between them, along x."""
     points = np.stack([x, y, np.zeros_like(x)], -1)
     bent = points + 1.6 * gradient_noise(points / 6.0, seed=3)[..., None] * [0, 1, 0]
     plates = fractal_noise(bent * [0.045, 0.17, 0] + [7.1, 0.3, 0], 3, seed=21)
@@ -98,7 +98,7 @@ def _cushion(
 
 
 def _mixed(shapes: list[Geometry], turns: np.ndarray, places: np.ndarray, tint: np.ndarray) -> Geometry:
-    """Copies of all `shapes` in turn."""
+    """Copies of all `shapes` in turn under x -> turns [N, 3, 3] x + places [N, 3], of `tint` [N]."""
     groups = [np.arange(len(places)) % len(shapes) == number for number in range(len(shapes))]
     return merged(
         [
@@ -147,7 +147,7 @@ def _moss_leaf(*, fine: bool) -> Geometry:
 
 
 def _heart(middle: np.ndarray, radius: float, height: float) -> Geometry:
-    """The dark inside of a cushion, seen between its shoots."""
+    """The dark inside of a cushion round `middle` [2], seen between its shoots."""
     r, angle = np.meshgrid(
         np.linspace(0.02, 1, 24) * radius, np.linspace(0, 2 * np.pi, 60, endpoint=False), indexing="ij"
     )

@@ -24,6 +24,8 @@ _THICKNESS = 0.55  # mm, of the lip
 _COLUMNS = 150  # of the mesh, round the curve
 _PLATE_RADIUS = 34.0  # mm
 
+# Below, `turned` is [R, 1] or [R, C], radians from the mouth, and `angle` [C] or [R, C], radians round the curve.
+
 
 def build() -> MacroScene:
     """Build the scene in Blender's current, empty file."""

@@ -139,12 +139,13 @@ def _turned(profile: list[tuple[float, float]], sides: int = 40) -> Geometry:
 
 
 def _at(part: Geometry, place: np.ndarray, height: float = 0.0) -> Geometry:
-    """A part of the watch put on its arbor, which materials know as `centre_x` and `centre_y`."""
+    """A part of the watch put on its arbor at `place` [2], which materials know as `centre_x` and `centre_y`."""
     moved = part.moved(np.eye(3), np.array([*place, height]))
     return moved.with_attribute("centre_x", place[0]).with_attribute("centre_y", place[1])
 
 
 def _circle(radius: float, count: int, place: np.ndarray | tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    """A circle [count, 2] round `place` [2], counter-clockwise."""
     angle = np.arange(count) * 2 * np.pi / count
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1) + place
 
@@ -189,7 +190,7 @@ def _windows(spokes: int, hub: float, rim: float, width: float, turn: float = 0.
 
 
 def _rounded(loop: np.ndarray) -> np.ndarray:
-    """Corners cut (Chaikin)."""
+    """The loop [N, 2] with its corners cut, [2 N, 2] (Chaikin)."""
     following = np.roll(loop, -1, 0)
     return np.stack([0.8 * loop + 0.2 * following, 0.2 * loop + 0.8 * following], 1).reshape(-1, 2)
 
@@ -304,6 +305,7 @@ def _bridges() -> list[Geometry]:
 
 
 def _arc(radius: float, angles: np.ndarray) -> np.ndarray:
+    """The points [N, 2] of a circle round the origin at `angles` [N], radians."""
     return radius * np.stack([np.cos(angles), np.sin(angles)], -1)
 
 
@@ -328,18 +330,18 @@ def _jewels() -> list[tuple[np.ndarray, float]]:
 
 
 def _chaton(place: np.ndarray, height: float) -> Geometry:
-    """The gold ring that a jewel is pressed into."""
+    """The gold ring that a jewel is pressed into, at `place` [2]."""
     return _at(_turned([(0.56, -0.1), (0.66, 0.06), (0.8, 0.06), (0.9, 0.0), (0.92, -0.5)], 48), place, height)
 
 
 def _jewel(place: np.ndarray, height: float) -> Geometry:
-    """A pierced ruby with its oil sink."""
+    """A pierced ruby with its oil sink, at `place` [2]."""
     cup = lathe([(0.05, -0.14), (0.1, -0.13), (0.2, -0.09), (0.28, 0.0), (0.4, 0.02), (0.5, 0.0), (0.58, -0.1)], 36)
     return _at(cup, place, height)
 
 
 def _screw(place: np.ndarray, height: float, radius: float, heading: float) -> Geometry:
-    """A slotted screw whose head stands on a surface at `height`."""
+    """A slotted screw whose head stands on a surface at `place` [2] and `height`."""
     half_slot, thick = 0.13 * radius + 0.02, 0.17 * radius + 0.1
     lean = np.arcsin(half_slot / radius)
     arc = _arc(radius, np.linspace(-np.pi / 2 + lean, np.pi / 2 - lean, 26))
