@@ -38,6 +38,8 @@ def main(argv: list[str]) -> int:
     except GeneratorError as error:
         reporter.error(error)
         return 1
+    except BrokenPipeError:  # whoever listened is gone, so nobody is left to be told
+        return 130
     except OSError as error:  # a full disk, a folder that was taken away
         place = error.filename or settings.output
         reporter.error(

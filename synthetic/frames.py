@@ -70,7 +70,8 @@ class Surfaces:
 def held_out_views(studio: Studio) -> Iterator[View]:
     """Render the sharp views that no photo was taken from, one after the other."""
     settings = studio.settings
-    for index, view in enumerate(_stands(studio, settings.held_out, "novel", Stream.HELD_OUT_POSES)):
+    for index, stand in enumerate(_stands(studio, settings.held_out, Stream.HELD_OUT_POSES)):
+        view = _view(f"novel_{index:03d}", stand)
         surfaces = _surfaces(studio, view, studio.novel)
         rng = generator(settings.seed, Stream.HELD_OUT_FOCUS, index)
         view = _focused(studio, view, surfaces, "random", 0, rng)
@@ -83,11 +84,11 @@ def photos(studio: Studio) -> Iterator[View]:
     """Take the photos, one after the other; those of a bracket share pose and sharp truth."""
     settings = studio.settings
     size = settings.bracket_size
-    for pose, stand in enumerate(_stands(studio, settings.views // size, "", Stream.POSES)):
+    for pose, stand in enumerate(_stands(studio, settings.views // size, Stream.POSES)):
         first: View | None = None
         for step in range(size):
             index = pose * size + step
-            view = replace(stand, name=f"view_{index:03d}")
+            view = _view(f"view_{index:03d}", stand)
             if first is not None:
                 _copy_truth(studio, first.name, view.name)
             surfaces = _surfaces(studio, view, studio.truth)
@@ -124,15 +125,15 @@ def told_poses(settings: Settings, true: list[View]) -> list[View]:
     ]
 
 
-def _stands(studio: Studio, count: int, prefix: str, stream: Stream) -> list[View]:
+def _stands(studio: Studio, count: int, stream: Stream) -> list[views.Stand]:
     scene = studio.scene
     distance = studio.lens.distance_mm(scene.field_width_mm)
     rng = generator(studio.settings.seed, stream)
-    stands = views.PLANS[studio.plan](count, scene.centre_mm, distance, rng, scene.elevations)
-    return [
-        View(f"{prefix}_{index:03d}", stand.camera_to_world, None, stand.turn_degrees)
-        for index, stand in enumerate(stands)
-    ]
+    return views.PLANS[studio.plan](count, scene.centre_mm, distance, rng, scene.elevations)
+
+
+def _view(name: str, stand: views.Stand) -> View:
+    return View(name, stand.camera_to_world, None, stand.turn_degrees)
 
 
 def _surfaces(studio: Studio, view: View, folder: Path) -> Surfaces:

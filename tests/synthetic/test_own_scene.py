@@ -209,6 +209,19 @@ def test_an_instance_is_a_subject(blend: Path, tmp_path: Path) -> None:
     assert (png.read(tmp_path / "capture" / "ground_truth" / "mask" / "view_000.png") > 127).any()
 
 
+def test_it_stops_without_a_traceback_when_nobody_listens(blend: Path, tmp_path: Path) -> None:
+    scene = ["--scene", "current", "--subject", "Die", "--blend", str(blend), "--events", "json"]
+    command = [sys.executable, str(SCRIPT), "--output", str(tmp_path / "capture"), *scene, *TINY]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    assert json.loads(child.stdout.readline())["event"] == "stage"
+    child.stdout.close()
+    assert child.stderr.read() == ""
+    assert child.wait() == 130
+    assert not (tmp_path / "capture" / "transforms.json").exists()
+
+
 @pytest.mark.parametrize(
     ("subject", "words"),
     [("Nobody", "no object Nobody"), ("Hidden", "nothing of Hidden is rendered")],
