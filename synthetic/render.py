@@ -189,6 +189,8 @@ def _render(file: Path, path: Path, samples: int, seed: int) -> None:
     scene = bpy.context.scene
     scene.cycles.samples, scene.cycles.seed = samples, seed
     scene.render.filepath = str(file)
+    if bpy.app.version >= (5, 0):  # where braces stand for variables
+        scene.render.filepath = str(file).replace("{", "{{").replace("}", "}}")
     try:
         outcome = bpy.ops.render.render(write_still=True)
     except RuntimeError as error:  # how Blender reports any failure

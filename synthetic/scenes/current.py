@@ -69,6 +69,9 @@ def build(subject: str) -> MacroScene:
 
 def _show_what_is_rendered() -> None:
     """Make the viewport, where rays are cast, like the render."""
+    active = bpy.context.view_layer.objects.active
+    if active is not None and active.mode != "OBJECT":  # saved while a mesh was edited: some modifiers are off
+        bpy.ops.object.mode_set(mode="OBJECT")
     render = bpy.context.scene.render
     render.simplify_subdivision = render.simplify_subdivision_render
     for shape in bpy.data.curves:  # text, too; 0 stands for the viewport's

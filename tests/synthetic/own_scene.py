@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Saves a user's .blend: a die with a sphere as its child on a floor, 1 Blender unit a millimetre; run on its own.
 
-A hidden box hides nothing, a sphere stands beside the subject as an instance, and the render engine is Workbench.
+A hidden box hides nothing, a sphere stands beside the subject as an instance, the render engine is Workbench, and the
+file is saved while the die is edited.
 """
 
 import sys
@@ -40,4 +41,8 @@ copy = added("Copy")
 copy.instance_type, copy.instance_collection = "COLLECTION", group
 bpy.ops.object.light_add(type="SUN", rotation=(0.5, 0.3, 0))
 bpy.context.object.data.energy = 1
+bpy.ops.object.select_all(action="DESELECT")
+bpy.context.view_layer.objects.active = die
+die.select_set(True)
+bpy.ops.object.mode_set(mode="EDIT")
 bpy.ops.wm.save_as_mainfile(filepath=sys.argv[1])
