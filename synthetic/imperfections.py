@@ -16,7 +16,7 @@ class Imperfections:
 
     exposure_stops: float = 0.0  # standard deviation of a photo's exposure, in factors of two
     white_balance: float = 0.0  # relative standard deviation of the gains on red and on blue
-    full_well_electrons: float | None = None  # at white; None for a sensor without noise
+    full_well_electrons: float | None = None  # at which a pixel saturates; None for a sensor without noise
     read_noise_electrons: float = 0.0  # standard deviation; without effect where the sensor has no noise
     pose_translation_mm: float = 0.0  # standard deviation on each axis of the camera centres that are told
     pose_rotation_degrees: float = 0.0  # standard deviation about each axis of the camera's turn that is told

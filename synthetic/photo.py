@@ -23,25 +23,30 @@ def develop(
 
     With e electrons a pixel at white, a pixel that is to have the value v collects a Poisson number of electrons of
     mean v e, and reading it adds a normal number (EMVA Standard 1288, the linear camera model): the variance of the
-    linear value is v / e + (read noise / e)^2. The white balance is a gain on what was read, so it amplifies noise;
-    a value above white is clipped after it.
+    linear value is v / e + (read noise / e)^2.
+
+    The sensor saturates at white, then the white balance is a gain on what was read, which amplifies noise, and what
+    exceeds white is clipped again. As raw converters do, the gains are scaled until the smallest is 1, so that a
+    saturated pixel is white and not tinted; the sensor gets that much less light, which leaves exposure times white
+    balance the factor on the light.
 
     Args:
         radiance: of the scene; values below 0 are 0, what is not finite is 0 or white.
         exposure: factor on the light.
         white_balance: factors on red, green and blue; the usual green is 1.
-        full_well_electrons: electrons at white; None for a sensor without noise.
+        full_well_electrons: electrons at which a pixel saturates; None for a sensor without noise.
         read_noise_electrons: standard deviation of the read noise.
         rng: where noise is wanted: its source. The same state gives the same photo with the same NumPy.
     """
-    light = np.nan_to_num(radiance.astype(np.float64), nan=0.0, posinf=_CEILING, neginf=0.0) * exposure
-    light = light.clip(0, _CEILING)
+    light = np.nan_to_num(radiance.astype(np.float64), nan=0.0, posinf=_CEILING, neginf=0.0)
+    smallest_gain = min(white_balance)
+    light = (light * exposure * smallest_gain).clip(0, _CEILING)
     if full_well_electrons is not None:
         if rng is None:
             raise ValueError("noise needs a source of random numbers")
         electrons = rng.poisson(light * full_well_electrons) + rng.normal(0.0, read_noise_electrons, light.shape)
         light = electrons / full_well_electrons
-    return encode_srgb(light * np.array(white_balance))
+    return encode_srgb(np.minimum(light, 1) * (np.array(white_balance) / smallest_gain))
 
 
 def encode_srgb(linear: np.ndarray) -> np.ndarray:

@@ -59,6 +59,28 @@ def test_noise_has_the_variance_of_its_electrons(value: float) -> None:
     assert measured.var() == pytest.approx(expected, rel=0.05)
 
 
+def test_gains_amplify_noise_and_the_smallest_is_one() -> None:
+    full_well, value, gains = 4000.0, 0.2, np.array([0.5, 1.0, 2.0])
+    photo = develop(
+        flat(value, 250),
+        white_balance=tuple(gains),
+        full_well_electrons=full_well,
+        rng=np.random.default_rng(1),
+    )
+    measured = linear(photo).reshape(-1, 3)
+    np.testing.assert_allclose(measured.mean(0), value * gains, rtol=3e-3)
+    collected = value * gains.min()  # of the full well, in each channel
+    np.testing.assert_allclose(measured.var(0), collected / full_well * (gains / gains.min()) ** 2, rtol=0.06)
+
+
+@pytest.mark.parametrize("full_well", [None, 1000.0])
+def test_a_saturated_pixel_is_white_whatever_the_white_balance(full_well: float | None) -> None:
+    for gains in [(0.8, 1.0, 1.2), (1.1, 1.0, 0.5), (1.0, 1.0, 1.0)]:
+        rng = np.random.default_rng(1)
+        photo = develop(flat(4.0), white_balance=gains, full_well_electrons=full_well, rng=rng)
+        assert photo.min() == 255
+
+
 def test_noise_differs_between_pixels_and_channels() -> None:
     photo = develop(flat(0.3, 60), full_well_electrons=500, rng=np.random.default_rng(2)).astype(float)
     across = photo.reshape(-1, 3)
