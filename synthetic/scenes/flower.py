@@ -12,7 +12,7 @@ from bpy.types import NodeSocket
 
 from .construction import MacroScene, add_mesh, add_softbox, set_world, spherical
 from .geometry import Geometry, ball, copies, curve, merged, rotation, sheet, stone, tube, turns_to
-from .materials import Colour, Material
+from .materials import Material
 from .noise import fractal_noise, gradient_noise
 
 _GROUND_RADIUS = 80.0  # mm
@@ -452,13 +452,6 @@ def _lines(m: Material, position: NodeSocket, width: float) -> NodeSocket:
     return m.between(m.calculate("PINGPONG", position, 0.5), 0.0, width)
 
 
-def _mottled(
-    m: Material, colour: NodeSocket | Colour, strength: float, size_mm: float, detail: float = 4
-) -> NodeSocket:
-    """A colour made lighter and darker by noise."""
-    return m.mix(strength, colour, m.ramp(m.noise(size_mm, detail), (0.3, (0.4,) * 3), (0.7, (1.6,) * 3)), "MULTIPLY")
-
-
 def _petal_material() -> bpy.types.Material:
     m = Material("Petals")
     along, across = m.attribute("along"), m.attribute("across")
@@ -474,7 +467,7 @@ def _petal_material() -> bpy.types.Material:
     warp = m.calculate("MULTIPLY", m.noise(2.2, 3), 0.9)
     main = _lines(m, m.calculate("MULTIPLY_ADD", across, 4.0, warp), 0.09)
     fine = _lines(m, m.calculate("MULTIPLY_ADD", across, 14.0, m.calculate("MULTIPLY", warp, 3.0)), 0.2)
-    colour = _mottled(m, violet, 0.3, 1.2)
+    colour = m.mottled(violet, 0.3, 1.2, 4)
     colour = m.mix(0.35, colour, m.ramp(m.cells(0.08, "Color"), (0.0, (0.5,) * 3), (1.0, (1.6,) * 3)), "MULTIPLY")
     colour = m.mix(m.calculate("MULTIPLY_ADD", fine, -0.45, 0.45), colour, (0.13, 0.04, 0.33))
     colour = m.mix(m.calculate("MULTIPLY_ADD", main, -0.65, 0.65), colour, (0.09, 0.02, 0.25))
@@ -500,7 +493,7 @@ def _filament_material() -> bpy.types.Material:
 def _anther_material() -> bpy.types.Material:
     m = Material("Anthers")
     colour = m.ramp(m.attribute("tint"), (0.0, (0.78, 0.42, 0.03)), (0.6, (0.9, 0.6, 0.06)), (1.0, (0.82, 0.66, 0.2)))
-    colour = _mottled(m, colour, 0.7, 0.12, 3)
+    colour = m.mottled(colour, 0.7, 0.12, 3)
     colour = m.mix(m.between(m.cells(0.07), 0.2, 0.5), (0.95, 0.75, 0.22), colour)
     return m.finish(Base_Color=colour, Roughness=0.7, Specular_IOR_Level=0.3, Normal=m.bump(m.cells(0.07), -0.03))
 
@@ -520,7 +513,7 @@ def _carpel_material() -> bpy.types.Material:
 def _stem_material() -> bpy.types.Material:
     m = Material("Stems")
     colour = m.ramp(m.noise(0.9, 4), (0.35, (0.2, 0.12, 0.06)), (0.5, (0.16, 0.25, 0.05)), (0.7, (0.28, 0.36, 0.1)))
-    colour = _mottled(m, colour, 0.5, 0.12)
+    colour = m.mottled(colour, 0.5, 0.12, 4)
     return m.finish(Base_Color=colour, Roughness=0.5, Normal=m.bump(m.noise(0.15, 3), 0.03))
 
 
@@ -535,7 +528,7 @@ def _leaf_material() -> bpy.types.Material:
     green = m.ramp(
         m.attribute("tint"), (0.0, (0.04, 0.15, 0.025)), (0.5, (0.075, 0.21, 0.03)), (1.0, (0.15, 0.28, 0.045))
     )
-    green = _mottled(m, green, 0.5, 1.6, 5)
+    green = m.mottled(green, 0.5, 1.6, 5)
     warp = m.calculate("MULTIPLY", m.noise(1.5, 3), 0.4)
     side = _lines(m, m.calculate("MULTIPLY_ADD", across, -1.5, m.calculate("MULTIPLY_ADD", along, 6.5, warp)), 0.08)
     rib = m.between(across, 0.015, 0.06)
@@ -554,7 +547,7 @@ def _grass_material() -> bpy.types.Material:
     m = Material("Grass")
     green = m.ramp(m.attribute("tint"), (0.0, (0.06, 0.17, 0.02)), (0.6, (0.14, 0.27, 0.04)), (1.0, (0.36, 0.3, 0.12)))
     ribs = _lines(m, m.calculate("MULTIPLY", m.attribute("across"), 4.0), 0.3)
-    colour = m.mix(m.calculate("MULTIPLY_ADD", ribs, -0.5, 0.5), _mottled(m, green, 0.5, 0.8), (0.05, 0.1, 0.02))
+    colour = m.mix(m.calculate("MULTIPLY_ADD", ribs, -0.5, 0.5), m.mottled(green, 0.5, 0.8, 4), (0.05, 0.1, 0.02))
     m.let_through(0.35, m.mix(0.5, colour, (0.4, 0.55, 0.08)))
     return m.finish(Base_Color=colour, Roughness=0.45, Normal=m.bump(ribs, 0.04))
 
@@ -563,7 +556,7 @@ def _dead_leaf_material() -> bpy.types.Material:
     m = Material("Litter")
     along, across = m.attribute("along"), m.calculate("ABSOLUTE", m.attribute("across"))
     base = m.ramp(m.attribute("tint"), (0.0, (0.16, 0.075, 0.03)), (0.5, (0.34, 0.17, 0.07)), (1.0, (0.46, 0.3, 0.15)))
-    colour = _mottled(m, _mottled(m, base, 0.7, 2.5, 6), 0.6, 0.18)
+    colour = m.mottled(m.mottled(base, 0.7, 2.5, 6), 0.6, 0.18, 4)
     side = _lines(m, m.calculate("MULTIPLY_ADD", across, -1.2, m.calculate("MULTIPLY", along, 9.0)), 0.1)
     veins = m.calculate("MULTIPLY", side, m.between(across, 0.02, 0.06))
     web = m.between(m.cells(0.4, feature="DISTANCE_TO_EDGE"), 0.0, 0.1)
@@ -577,7 +570,7 @@ def _dead_leaf_material() -> bpy.types.Material:
 def _stone_material() -> bpy.types.Material:
     m = Material("Stones")
     base = m.ramp(m.attribute("tint"), (0.0, (0.16, 0.13, 0.1)), (0.5, (0.3, 0.27, 0.23)), (1.0, (0.4, 0.36, 0.3)))
-    colour = _mottled(m, _mottled(m, base, 0.7, 0.5, 6), 0.7, 0.13, 3)
+    colour = m.mottled(m.mottled(base, 0.7, 0.5, 6), 0.7, 0.13, 3)
     return m.finish(Base_Color=colour, Roughness=0.75, Specular_IOR_Level=0.3, Normal=m.bump(m.noise(0.25, 5), 0.08))
 
 
@@ -587,7 +580,7 @@ def _soil_material() -> bpy.types.Material:
         m.noise(2.6, 6, 0.4), (0.3, (0.03, 0.02, 0.013)), (0.5, (0.085, 0.055, 0.033)), (0.72, (0.2, 0.14, 0.085))
     )
     colour = m.mix(0.8, colour, m.ramp(m.cells(0.2, "Color"), (0.0, (0.5,) * 3), (1.0, (1.7,) * 3)), "MULTIPLY")
-    colour = _mottled(m, colour, 0.9, 0.16)
-    colour = m.mix(m.between(m.noise(3.5, 5), 0.52, 0.6), colour, _mottled(m, (0.035, 0.06, 0.012), 0.9, 0.25))
+    colour = m.mottled(colour, 0.9, 0.16, 4)
+    colour = m.mix(m.between(m.noise(3.5, 5), 0.52, 0.6), colour, m.mottled((0.035, 0.06, 0.012), 0.9, 0.25, 4))
     relief = m.bump(m.noise(0.4, 3), 0.2)
     return m.finish(Base_Color=colour, Roughness=0.85, Specular_IOR_Level=0.25, Normal=relief)

@@ -128,6 +128,11 @@ class Material:
             self._set(node.inputs[index], value)
         return node.outputs[2]
 
+    def mottled(self, colour: NodeSocket | Colour, strength: float, size_mm: float, detail: float = 3.0) -> NodeSocket:
+        """A colour made lighter and darker by noise."""
+        shade = self.ramp(self.noise(size_mm, detail), (0.3, (0.4,) * 3), (0.7, (1.6,) * 3))
+        return self.mix(strength, colour, shade, "MULTIPLY")
+
     def calculate(self, operation: str, *values: Any) -> NodeSocket:
         """A math node."""
         node = self._tree.nodes.new("ShaderNodeMath")

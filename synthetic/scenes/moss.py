@@ -8,11 +8,10 @@ capsules on stalks a tenth of a millimetre thick, and round them grow goblets of
 
 import bpy
 import numpy as np
-from bpy.types import NodeSocket
 
 from .construction import MacroScene, add_mesh, add_softbox, set_world, spherical
 from .geometry import Geometry, ball, copies, curve, merged, sheet, tube, turns_to
-from .materials import Colour, Material
+from .materials import Material
 from .noise import fractal_noise, gradient_noise
 
 _BARK_RADIUS = 90.0  # mm
@@ -321,19 +320,12 @@ def _needle(rng: np.random.Generator) -> Geometry:
     return tube(np.column_stack([flat, height]), radii, 8).with_attribute("tint", rng.uniform())
 
 
-def _mottled(
-    m: Material, colour: NodeSocket | Colour, strength: float, size_mm: float, detail: float = 3
-) -> NodeSocket:
-    """A colour made lighter and darker by noise."""
-    return m.mix(strength, colour, m.ramp(m.noise(size_mm, detail), (0.3, (0.4,) * 3), (0.7, (1.6,) * 3)), "MULTIPLY")
-
-
 def _moss_material() -> bpy.types.Material:
     m = Material("Moss")
     along, across = m.attribute("along"), m.calculate("ABSOLUTE", m.attribute("across"))
     green = m.ramp(m.attribute("tint"), (0.0, (0.05, 0.12, 0.012)), (0.5, (0.13, 0.24, 0.02)), (1.0, (0.3, 0.36, 0.04)))
     shade = m.ramp(m.attribute("height"), (0.15, (0.3, 0.2, 0.1)), (0.55, (0.75,) * 3), (1.0, (1.25,) * 3))
-    colour = m.mix(1.0, _mottled(m, green, 0.5, 0.18), shade, "MULTIPLY")
+    colour = m.mix(1.0, m.mottled(green, 0.5, 0.18), shade, "MULTIPLY")
     colour = m.mix(m.between(across, 0.22, 0.1), colour, (0.32, 0.34, 0.07))
     colour = m.mix(m.between(along, 0.84, 0.95), colour, (0.6, 0.58, 0.48))
     m.let_through(0.35, m.mix(0.4, colour, (0.4, 0.5, 0.04)))
@@ -343,23 +335,23 @@ def _moss_material() -> bpy.types.Material:
 def _stalk_material() -> bpy.types.Material:
     m = Material("Stalks")
     colour = m.ramp(m.attribute("tint"), (0.0, (0.34, 0.07, 0.02)), (0.6, (0.46, 0.15, 0.03)), (1.0, (0.5, 0.27, 0.06)))
-    return m.finish(Base_Color=_mottled(m, colour, 0.5, 0.3), Roughness=0.35)
+    return m.finish(Base_Color=m.mottled(colour, 0.5, 0.3), Roughness=0.35)
 
 
 def _capsule_material() -> bpy.types.Material:
     m = Material("Capsules")
     along = m.attribute("along")
     ripe = m.ramp(m.attribute("tint"), (0.0, (0.25, 0.3, 0.05)), (0.45, (0.5, 0.32, 0.07)), (1.0, (0.4, 0.14, 0.035)))
-    colour = m.mix(m.between(along, 0.1, 0.3), (0.4, 0.12, 0.03), _mottled(m, ripe, 0.6, 0.16))
+    colour = m.mix(m.between(along, 0.1, 0.3), (0.4, 0.12, 0.03), m.mottled(ripe, 0.6, 0.16))
     colour = m.mix(m.between(along, 0.57, 0.62), colour, (0.45, 0.1, 0.025))
-    colour = m.mix(m.between(along, 0.66, 0.74), colour, _mottled(m, (0.56, 0.34, 0.12), 0.5, 0.1))
+    colour = m.mix(m.between(along, 0.66, 0.74), colour, m.mottled((0.56, 0.34, 0.12), 0.5, 0.1))
     return m.finish(Base_Color=colour, Roughness=0.32, Normal=m.bump(m.noise(0.12, 2), 0.02))
 
 
 def _lichen_material() -> bpy.types.Material:
     m = Material("Lichen")
     colour = m.ramp(m.noise(0.9, 4), (0.3, (0.2, 0.28, 0.17)), (0.5, (0.38, 0.46, 0.31)), (0.7, (0.55, 0.6, 0.44)))
-    colour = _mottled(m, colour, 0.7, 0.12)
+    colour = m.mottled(colour, 0.7, 0.12)
     colour = m.mix(m.calculate("MULTIPLY", m.attribute("inside"), 0.6), colour, (0.3, 0.29, 0.14))
     return m.finish(Base_Color=colour, Roughness=0.85, Specular_IOR_Level=0.2, Normal=m.bump(m.noise(0.13, 2), 0.06))
 
@@ -367,7 +359,7 @@ def _lichen_material() -> bpy.types.Material:
 def _leafy_material() -> bpy.types.Material:
     m = Material("Leafy lichen")
     grey = m.ramp(m.attribute("tint"), (0.0, (0.26, 0.31, 0.26)), (0.5, (0.36, 0.39, 0.33)), (1.0, (0.5, 0.46, 0.16)))
-    colour = _mottled(m, _mottled(m, grey, 0.5, 0.7), 0.5, 0.11)
+    colour = m.mottled(m.mottled(grey, 0.5, 0.7), 0.5, 0.11)
     colour = m.mix(m.calculate("MULTIPLY", m.attribute("edge"), 0.4), colour, (0.66, 0.68, 0.56))
     colour = m.mix(m.behind(), colour, (0.06, 0.045, 0.035))
     return m.finish(Base_Color=colour, Roughness=0.75, Specular_IOR_Level=0.25, Normal=m.bump(m.noise(0.25, 4), 0.08))
@@ -382,7 +374,7 @@ def _heart_material() -> bpy.types.Material:
 def _needle_material() -> bpy.types.Material:
     m = Material("Needles")
     base = m.ramp(m.attribute("tint"), (0.0, (0.26, 0.13, 0.05)), (0.6, (0.42, 0.26, 0.11)), (1.0, (0.16, 0.09, 0.05)))
-    return m.finish(Base_Color=_mottled(m, base, 0.8, 0.3, 5), Roughness=0.55)
+    return m.finish(Base_Color=m.mottled(base, 0.8, 0.3, 5), Roughness=0.55)
 
 
 def _bark_material() -> bpy.types.Material:
@@ -390,9 +382,9 @@ def _bark_material() -> bpy.types.Material:
     colour = m.ramp(
         m.noise(2.8, 6, 0.5), (0.3, (0.035, 0.024, 0.017)), (0.5, (0.12, 0.08, 0.055)), (0.7, (0.26, 0.19, 0.135))
     )
-    colour = _mottled(m, colour, 0.9, 0.18, 4)
+    colour = m.mottled(colour, 0.9, 0.18, 4)
     areoles = m.cells(0.55, feature="DISTANCE_TO_EDGE")
-    crust = _mottled(m, m.mix(m.between(m.noise(8.0, 1), 0.45, 0.55), (0.42, 0.46, 0.38), (0.4, 0.33, 0.09)), 0.5, 0.2)
+    crust = m.mottled(m.mix(m.between(m.noise(8.0, 1), 0.45, 0.55), (0.42, 0.46, 0.38), (0.4, 0.33, 0.09)), 0.5, 0.2)
     crust = m.mix(m.between(areoles, 0.03, 0.1), (0.07, 0.06, 0.045), crust)
     colour = m.mix(m.between(m.noise(4.5, 5), 0.52, 0.56), colour, crust)
     return m.finish(Base_Color=colour, Roughness=0.85, Specular_IOR_Level=0.2, Normal=m.bump(m.noise(0.5, 5), 0.2))
