@@ -7,17 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from .arguments import Settings
 from .errors import GeneratorError
 from .files import read_json, require_writable_folder, write_json
-from .fingerprint import file_fingerprint, fingerprint
+from .fingerprint import file_fingerprint, fingerprint, state_fingerprint
 from .scenes import CURRENT
 
 GROUND_TRUTH = "ground_truth"
 PHOTOS, MASKS = "images", "masks"
 _RECORD = f"{GROUND_TRUTH}/settings.json"
 _NOT_SEEN = ("output", "blend", "resume", "overwrite", "events")  # in the frames
+_TITLES = {
+    "generator": "version of the generator",
+    "blender": "version of Blender",
+    "numpy": "version of NumPy",
+    "blend": "version of the .blend file",
+    "linked_files": "version of a texture or library",
+}
 
 
 def recipe(settings: Settings, *, denoise: bool) -> dict[str, Any]:
@@ -37,6 +45,9 @@ def recipe(settings: Settings, *, denoise: bool) -> dict[str, Any]:
     }
     if settings.scene == CURRENT:
         content["blend"] = file_fingerprint(Path(bpy.data.filepath))
+        content["linked_files"] = state_fingerprint(map(Path, bpy.utils.blend_paths(absolute=True)))
+    if settings.imperfections.full_well_electrons is not None:  # its random numbers may differ between versions
+        content["numpy"] = np.__version__
     return content
 
 
@@ -44,7 +55,8 @@ def require_usable_folder(settings: Settings, content: dict[str, Any]) -> None:
     """Find out whether frames of the recipe `content` may go into the output folder, before anything is changed.
 
     Raises:
-        GeneratorError: the folder is in use, or was begun with another recipe.
+        GeneratorError: it cannot be written to; it holds other files, a capture that is neither to be resumed nor to be
+            overwritten, or one to be resumed that was begun with another recipe.
     """
     output = settings.output
     require_writable_folder(output)
@@ -77,7 +89,7 @@ def begin_folder(settings: Settings, content: dict[str, Any]) -> None:
 def _require_same(output: Path, earlier: Any, content: dict[str, Any]) -> None:
     for name, value in content.items():
         if not isinstance(earlier, dict) or earlier.get(name) != value:
-            what = "version of the generator" if name == "generator" else name.replace("_", "-")
+            what = _TITLES.get(name, name.replace("_", "-"))
             raise GeneratorError(
                 f"the capture was begun with a different {what}",
                 where=output,

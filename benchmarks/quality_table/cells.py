@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Cells: pieces of work that are done once. Each is a JSON file with a key made of everything that decides it."""
 
-import ast
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from synthetic import fingerprint
 
 
 @dataclass(frozen=True)
@@ -85,23 +87,9 @@ def code_hash(root: Path, names: Iterable[str]) -> str:
         root: what `names` are relative to.
         names: files, and folders that are taken whole.
     """
-    digest = hashlib.sha256()
-    for name in names:
-        place = root / name
-        for source in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
-            tree = ast.parse(source.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
-                _drop_docstring(node)
-            digest.update(source.relative_to(root).as_posix().encode() + ast.dump(tree).encode())
-    return digest.hexdigest()[:16]
-
-
-def _drop_docstring(node: ast.AST) -> None:
-    body = getattr(node, "body", None)
-    if not isinstance(body, list) or not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-        return
-    if body and isinstance(body[0], ast.Expr) and isinstance(getattr(body[0].value, "value", None), str):
-        node.body = body[1:]
+    places = [root / name for name in names]
+    found = (sorted(place.rglob("*.py")) if place.is_dir() else [place] for place in places)
+    return fingerprint.code_hash(root, chain.from_iterable(found))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whose frames may go into an output folder."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,12 @@ import pytest
 
 pytest.importorskip("bpy")
 
+import bpy
+import numpy as np
+
 from synthetic.arguments import Settings
 from synthetic.errors import GeneratorError
+from synthetic.imperfections import Imperfections
 from synthetic.recipe import begin_folder, recipe, require_usable_folder
 
 
@@ -42,6 +47,36 @@ def test_only_the_same_is_resumed(tmp_path: Path) -> None:
         require_usable_folder(settings, recipe(settings, denoise=True))
     with pytest.raises(GeneratorError, match="different version of the generator"):
         require_usable_folder(settings, content | {"generator": "another"})
+
+
+def test_a_changed_texture_of_a_users_file_is_noticed(tmp_path: Path) -> None:
+    texture, blend = tmp_path / "wood.png", tmp_path / "mine.blend"
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    image = bpy.data.images.new("Wood", 4, 4)
+    image.filepath_raw, image.file_format = str(texture), "PNG"
+    image.save()
+    image.use_fake_user, image.source = True, "FILE"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    settings = Settings(tmp_path / "capture", scene="current", subject="Table", resume=True)
+    content = recipe(settings, denoise=False)
+    assert "numpy" not in content
+    begin_folder(settings, content)
+    require_usable_folder(settings, recipe(settings, denoise=False))
+    os.utime(texture, ns=(10**18, 10**18))
+    with pytest.raises(GeneratorError, match="different version of a texture or library"):
+        require_usable_folder(settings, recipe(settings, denoise=False))
+    assert str(tmp_path) not in (settings.output / "ground_truth" / "settings.json").read_text()
+
+
+def test_noise_is_of_one_numpy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = Settings(tmp_path / "capture", imperfections=Imperfections(full_well_electrons=1000.0), resume=True)
+    begin_folder(noisy, recipe(noisy, denoise=False))
+    require_usable_folder(noisy, recipe(noisy, denoise=False))
+    monkeypatch.setattr(np, "__version__", "9.0")
+    with pytest.raises(GeneratorError, match="different version of NumPy"):
+        require_usable_folder(noisy, recipe(noisy, denoise=False))
+    assert "numpy" not in recipe(Settings(tmp_path / "capture"), denoise=False)
 
 
 def test_nothing_is_left_of_what_is_overwritten(tmp_path: Path) -> None:
