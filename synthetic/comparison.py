@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from . import exr, png
-from .frames import Studio
+from .frames import Frame, Studio
 from .recoverable import Taken, is_recoverable, smallest_circle_of_confusion
 from .transforms import View
 
 
-def compare(studio: Studio, photos: Sequence[View], held_out: Sequence[View]) -> Iterator[View]:
+def compare(studio: Studio, photos: Sequence[View], held_out: Sequence[View]) -> Iterator[Frame]:
     """Write smallest_coc/ and recoverable/ of all views, one after the other; what is there already is kept."""
     size = studio.settings.bracket_size
     taken = []
@@ -22,13 +22,15 @@ def compare(studio: Studio, photos: Sequence[View], held_out: Sequence[View]) ->
         taken.append(Taken(bracket[0].camera_to_world, _depth(studio.truth, bracket[0]), distances))
     for folder, views in ((studio.truth, photos), (studio.novel, held_out)):
         for view in views:
-            _compare(studio, folder, view, taken)
-            yield view
+            compared = _compare(studio, folder, view, taken)
+            yield Frame(view, kept=not compared)
 
 
-def _compare(studio: Studio, folder: Path, view: View, taken: Sequence[Taken]) -> None:
+def _compare(studio: Studio, folder: Path, view: View, taken: Sequence[Taken]) -> bool:
+    """Write both files of a view; whether its circles of confusion were not there yet."""
     coc_path, mask_path = folder / "smallest_coc" / f"{view.name}.exr", folder / "recoverable" / f"{view.name}.png"
-    if not coc_path.exists():
+    missing = not coc_path.exists()
+    if missing:
         depth = _depth(folder, view)
         if studio.subject_only:
             depth = np.where(png.read(folder / "mask" / f"{view.name}.png") > 127, depth, np.float32(0))
@@ -37,6 +39,7 @@ def _compare(studio: Studio, folder: Path, view: View, taken: Sequence[Taken]) -
     if not mask_path.exists():
         recoverable = is_recoverable(exr.read_channel(coc_path, "V"))
         png.write(mask_path, np.where(recoverable, np.uint8(255), np.uint8(0)))
+    return missing
 
 
 def _depth(folder: Path, view: View) -> np.ndarray:

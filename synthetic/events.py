@@ -6,33 +6,54 @@ The events are those of docs/formats.md.
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from .errors import GeneratorError
 
 
+@dataclass
+class _Pace:
+    """How long the steps of a stage take, those apart that were kept from an earlier run."""
+
+    steps: int = 0
+    seconds: float = 0.0  # that they took
+    latest: tuple[int, float] | None = None  # what was done at the last report, and when that was
+
+    def report(self, done: int, *, kept: bool) -> None:
+        now = time.monotonic()
+        if self.latest is not None and not kept:
+            self.steps += done - self.latest[0]
+            self.seconds += now - self.latest[1]
+        self.latest = done, now
+
+    def seconds_left(self, steps: int) -> float | None:
+        return round(self.seconds / self.steps * steps, 1) if self.steps else None
+
+
 class Reporter:
     """Receives what a run has to say. This base class keeps silent."""
 
     def __init__(self) -> None:
-        self._started = time.monotonic()
-        self._begun_at: int | None = None
+        self._pace = _Pace()
 
     def stage(self, name: str, title: str) -> None:
         """Begin a stage. `name` is for programs, `title` for people."""
-        self._started, self._begun_at = time.monotonic(), None
+        self._pace = _Pace()
         self._emit("stage", name=name, title=title)
 
-    def progress(self, done: int, total: int) -> None:
-        """Report `done` of `total` steps of the present stage. The first report of a stage starts its clock."""
-        if self._begun_at is None:
-            self._started, self._begun_at = time.monotonic(), done
-        left = None
-        if done > self._begun_at:
-            pace = (time.monotonic() - self._started) / (done - self._begun_at)
-            left = round(pace * (total - done), 1)
-        self._emit("progress", done=done, total=total, seconds_left=left)
+    def progress(self, done: int, total: int, *, kept: bool = False) -> None:
+        """Report `done` of `total` steps of the present stage.
+
+        Args:
+            done: steps that are behind.
+            total: steps of the stage.
+            kept: nothing had to be done for what is new since the last report: it was left from an earlier run, and
+                says nothing of how long the others take.
+        """
+        self._pace.report(done, kept=kept)
+        self._emit("progress", done=done, total=total, seconds_left=self._pace.seconds_left(total - done))
 
     def warning(self, message: str) -> None:
         """Report something that the user should know but that does not stop the run."""

@@ -67,7 +67,15 @@ class Surfaces:
     subject: np.ndarray  # [H, W], bool
 
 
-def held_out_views(studio: Studio) -> Iterator[View]:
+@dataclass(frozen=True)
+class Frame:
+    """A view that is done."""
+
+    view: View
+    kept: bool  # all of it that takes time was there already
+
+
+def held_out_views(studio: Studio) -> Iterator[Frame]:
     """Render the sharp views that no photo was taken from, one after the other."""
     settings = studio.settings
     for index, stand in enumerate(_stands(studio, settings.held_out, Stream.HELD_OUT_POSES)):
@@ -76,11 +84,11 @@ def held_out_views(studio: Studio) -> Iterator[View]:
         rng = generator(settings.seed, Stream.HELD_OUT_FOCUS, index)
         view = _focused(studio, view, surfaces, "random", 0, rng)
         seed = _sampling_seeds(settings.seed, Stream.HELD_OUT_SAMPLING, index)[0]
-        _sharp(studio, view, studio.novel, seed)
-        yield view
+        rendered = _sharp(studio, view, studio.novel, seed)
+        yield Frame(view, kept=not rendered)
 
 
-def photos(studio: Studio) -> Iterator[View]:
+def photos(studio: Studio) -> Iterator[Frame]:
     """Take the photos, one after the other; those of a bracket share pose and sharp truth."""
     settings = studio.settings
     size = settings.bracket_size
@@ -93,14 +101,14 @@ def photos(studio: Studio) -> Iterator[View]:
                 _copy_truth(studio, first.name, view.name)
             surfaces = _surfaces(studio, view, studio.truth)
             seeds = _sampling_seeds(settings.seed, Stream.SAMPLING, index)
-            _sharp(studio, view, studio.truth, seeds[0])
+            rendered = _sharp(studio, view, studio.truth, seeds[0])
             rng = generator(settings.seed, Stream.FOCUS, index)
             view = _exposed(settings, _focused(studio, view, surfaces, settings.focus, step, rng), index)
             _circles_of_confusion(studio, view, surfaces)
             _mask(studio, view)
-            _photo(studio, view, seeds[1], index)
+            rendered |= _photo(studio, view, seeds[1], index)
             first = first or view
-            yield view
+            yield Frame(view, kept=not rendered)
 
 
 def told_poses(settings: Settings, true: list[View]) -> list[View]:
@@ -180,18 +188,21 @@ def _exposed(settings: Settings, view: View, index: int) -> View:
     )
 
 
-def _sharp(studio: Studio, view: View, folder: Path, seed: int) -> None:
+def _sharp(studio: Studio, view: View, folder: Path, seed: int) -> bool:
+    """Render the sharp truth; whether it was not there yet."""
     path = folder / "sharp" / f"{view.name}.png"
-    if not path.exists():
-        render.render_view(
-            studio.camera,
-            studio.in_room(view),
-            path,
-            defocus=False,
-            samples=_TRUTH_SAMPLES * studio.settings.samples,
-            seed=seed,
-            units_per_mm=studio.scene.units_per_mm,
-        )
+    if path.exists():
+        return False
+    render.render_view(
+        studio.camera,
+        studio.in_room(view),
+        path,
+        defocus=False,
+        samples=_TRUTH_SAMPLES * studio.settings.samples,
+        seed=seed,
+        units_per_mm=studio.scene.units_per_mm,
+    )
+    return True
 
 
 def _circles_of_confusion(studio: Studio, view: View, surfaces: Surfaces) -> None:
@@ -208,11 +219,12 @@ def _mask(studio: Studio, view: View) -> None:
         _copy(studio.truth / "mask" / f"{view.name}.png", studio.settings.output / MASKS / f"{view.name}.png")
 
 
-def _photo(studio: Studio, view: View, seed: int, index: int) -> None:
+def _photo(studio: Studio, view: View, seed: int, index: int) -> bool:
+    """Take the photo; whether it was not there yet."""
     settings = studio.settings
     path = settings.output / PHOTOS / f"{view.name}.png"
     if path.exists():
-        return
+        return False
     wrong, samples, units = settings.imperfections, settings.samples, studio.scene.units_per_mm
     iso = None if wrong.full_well_electrons is None else exif.iso_speed(wrong.full_well_electrons)
     block = exif.block(studio.lens, *settings.resolution, iso=iso)
@@ -221,7 +233,7 @@ def _photo(studio: Studio, view: View, seed: int, index: int) -> None:
         render.render_view(
             studio.camera, room, path, defocus=True, samples=samples, seed=seed, exif=block, units_per_mm=units
         )
-        return
+        return True
     radiance = render.render_radiance(studio.camera, room, defocus=True, samples=samples, seed=seed, units_per_mm=units)
     pixels = photo.develop(
         radiance,
@@ -232,6 +244,7 @@ def _photo(studio: Studio, view: View, seed: int, index: int) -> None:
         rng=generator(settings.seed, Stream.SENSOR, index),
     )
     png.write(path, pixels, block)
+    return True
 
 
 def _copy_truth(studio: Studio, source: str, target: str) -> None:

@@ -14,7 +14,7 @@ from .device import choose_device
 from .errors import GeneratorError
 from .events import Reporter
 from .files import write_json
-from .frames import Studio, held_out_views, photos, told_poses
+from .frames import Frame, Studio, held_out_views, photos, told_poses
 from .lens import Lens
 from .recipe import MASKS, PHOTOS, begin_folder, recipe, require_usable_folder
 from .scenes.construction import MacroScene
@@ -58,13 +58,13 @@ def generate(settings: Settings, reporter: Reporter) -> None:
     reporter.done(settings.output)
 
 
-def _followed(views: Iterable[View], total: int, reporter: Reporter) -> list[View]:
-    """All `views`, each reported when it is done."""
+def _followed(frames: Iterable[Frame], total: int, reporter: Reporter) -> list[View]:
+    """The views of all `frames`, each reported when it is done."""
     reporter.progress(0, total)
     done = []
-    for view in views:
-        done.append(view)
-        reporter.progress(len(done), total)
+    for frame in frames:
+        done.append(frame.view)
+        reporter.progress(len(done), total, kept=frame.kept)
     return done
 
 

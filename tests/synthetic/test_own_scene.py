@@ -3,6 +3,7 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,62 @@ def test_held_out_views_do_not_depend_on_the_photos(still: Path, bracket: Path) 
             np.testing.assert_array_equal(poses(one.parent), poses(other.parent))
         else:
             assert one.read_bytes() == other.read_bytes()
+
+
+def depth_and_mask(capture: Path, frame: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    name, truth = Path(frame["file_path"]).stem, capture / "ground_truth"
+    mask = png.read(truth / "mask" / f"{name}.png") > 127
+    return exr.read_channel(truth / "depth" / f"{name}.exr", "Z"), mask
+
+
+def from_the_centre(capture: Path) -> np.ndarray:
+    """Where the cameras are, seen from the subject's centre, in units of the distance that the lens wants."""
+    distance = 2.8 * np.hypot(6, np.hypot(6, 8.5)) / 2 * 100 / 23.5
+    return (poses(capture)[:, :3, 3] - [3, 1, 4.25]) / distance
+
+
+def test_an_orbit_goes_once_round_and_focuses_on_the_subject(blend: Path, tmp_path: Path) -> None:
+    options = ["--views", "5", "--held-out", "0", "--resolution", "32", "24"]
+    capture = made(blend, tmp_path / "capture", "--plan", "orbit", "--focus", "subject", *options)
+    x, y, z = from_the_centre(capture).T
+    steps = np.diff(np.unwrap(np.arctan2(y, x)))
+    np.testing.assert_allclose(np.degrees(steps), 72, atol=0.3 * 72 + 3)
+    np.testing.assert_allclose(np.degrees(np.arctan2(z, np.hypot(x, y))), 42.5, atol=5)
+    np.testing.assert_allclose(np.sqrt(x * x + y * y + z * z), 1, atol=0.04)
+    truth = frames(capture / "ground_truth")
+    for frame in truth:
+        depth, mask = depth_and_mask(capture, frame)
+        assert frame["focus_distance"] in depth[mask]
+    assert len({frame["focus_distance"] for frame in truth}) == 5
+
+
+def test_forward_stays_in_front_and_one_focus_in_all_photos(blend: Path, tmp_path: Path) -> None:
+    options = ["--views", "5", "--held-out", "0", "--resolution", "32", "24"]
+    capture = made(blend, tmp_path / "capture", "--plan", "forward", "--focus", "same", *options)
+    directions = from_the_centre(capture)
+    elevation = np.radians(42.5)
+    ahead = np.arccos((directions @ [0, -np.cos(elevation), np.sin(elevation)]) / np.linalg.norm(directions, axis=1))
+    assert np.degrees(ahead).max() < 15 + 1.5
+    assert np.degrees(ahead).max() > 10
+    assert len(np.unique(directions.round(3), axis=0)) == 5
+    truth = frames(capture / "ground_truth")
+    usual = 2.8 * np.hypot(6, np.hypot(6, 8.5)) / 2 * 100 / 23.5
+    assert [frame["focus_distance"] for frame in truth] == pytest.approx([usual] * 5, rel=1e-4)
+    assert len({frame["focus_distance"] for frame in truth}) == 1
+
+
+def test_the_time_left_of_a_resumed_run_is_that_of_what_it_renders(still: Path, blend: Path, tmp_path: Path) -> None:
+    capture = shutil.copytree(still, tmp_path / "capture")
+    (capture / "images" / "view_002.png").unlink()
+    run = make(blend, "Die", capture, "--resume", "--events", "json")
+    assert run.returncode == 0, run.stderr
+    told = [json.loads(line) for line in run.stdout.splitlines()]
+    left = [event["seconds_left"] for event in told if event["event"] == "progress"]
+    assert left[:3] == [None] * 3
+    assert left[3] > 0  # of the held-out view that follows, which is taken for one to render
+    assert left[4:] == [0.0] + [None] * 5  # the last, and what was compared already
+    for path in ("images/view_002.png", "ground_truth/settings.json"):
+        assert (capture / path).read_bytes() == (still / path).read_bytes()
 
 
 def test_an_instance_is_a_subject(blend: Path, tmp_path: Path) -> None:
