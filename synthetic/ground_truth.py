@@ -8,9 +8,11 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from .lens import Lens
+from .render import FARTHEST_MM
 from .scenes.construction import MM
 
-_STEP = 1e-5  # relative to the distance: how far behind a surface that no camera sees the ray goes on
+_STEP = 1e-5  # relative to the distance: how far behind a surface that no camera sees the ray goes on, and
+_LEAST_STEP = 4  # at least so many steps from one 32-bit number to the next, of the place's largest coordinate
 
 
 def first_surfaces(
@@ -24,7 +26,7 @@ def first_surfaces(
     """Planar depth of the first surface at the centre of each pixel, 0 where there is none; and where it is `subject`.
 
     Exact where a rendered depth is not: a renderer draws its sample somewhere in the pixel. Objects that Cycles hides
-    from the camera are looked through.
+    from the camera are looked through, and what lies beyond `render.FARTHEST_MM` is not seen.
     """
     scene = bpy.context.scene
     graph = bpy.context.evaluated_depsgraph_get()
@@ -35,12 +37,15 @@ def first_surfaces(
     depth, mask = np.zeros(len(directions)), np.zeros(len(directions), bool)
     for index, direction in enumerate(directions):
         hit, place, _, _, thing, matrix = scene.ray_cast(graph, origin, direction)
+        reach = 0.0  # from the origin: a float of 64 bits, so that it grows with each step
         while hit and not thing.visible_camera:
-            beyond = place + (place - origin) * _STEP
+            reach = max(reach, (place - origin).length)
+            reach += max(_STEP * reach, _LEAST_STEP * float(np.spacing(np.float32(max(map(abs, place))))))
+            beyond = origin + Vector(direction).normalized() * reach
             hit, place, _, _, thing, matrix = scene.ray_cast(graph, beyond, direction)
-        if hit:
-            depth[index] = (place - origin).dot(forward) / units_per_mm
-            mask[index] = belongs(thing, matrix)
+        distance = (place - origin).dot(forward) / units_per_mm if hit else 0.0
+        if 0 < distance <= FARTHEST_MM:
+            depth[index], mask[index] = distance, belongs(thing, matrix)
     return depth.reshape(height, width), mask.reshape(height, width)
 
 
