@@ -8,6 +8,7 @@ background, unpacking.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from solver.rasterization.types import Aperture, Backend, RasterizationSettings, Rendering, View
@@ -45,7 +46,10 @@ def rasterize(
 
     Through an `aperture` a Gaussian at depth z is blurred by a disc of diameter D f |1/z - 1/d0| px, for
     which a Gaussian of equal variance (sigma = diameter / 4) stands in: its projected covariance grows, and
-    its opacity falls by the root of the determinants' ratio, so that its energy stays.
+    its opacity falls by the root of the determinants' ratio, so that its energy stays. With
+    `aperture.samples` the image is the mean of views from these points of the pupil, all framed so that the
+    focus plane stays in place, and each dilated by `aperture.residual` of the pupil only. Colours are those
+    seen from the pupil's centre.
 
     Gradients flow to every floating-point tensor, also the camera's (`world_to_camera` and K's four
     parameters) and the aperture's; from blur to depth they are never cut.
@@ -71,6 +75,8 @@ def rasterize(
         ValueError: shapes that do not fit together.
     """
     _check(means, quaternions, scales, opacities, sh_coefficients, extras, sh_degree, settings)
+    if aperture is not None and aperture.samples is not None and aperture.samples.shape[1:] != (2,):
+        raise ValueError(f"pupil samples must be [M, 2], not {tuple(aperture.samples.shape)}")
     features, alpha, visible = _renderer(backend)(
         means, quaternions, scales, opacities, sh_coefficients, extras, view, aperture, sh_degree, settings
     )
@@ -92,13 +98,13 @@ def _renderer(backend: Backend) -> Callable:
 
         return function.render
     if backend == "gsplat":
-        from solver.rasterization import gsplat_backend
+        from solver.rasterization import gsplat_backend, pupil
 
-        return gsplat_backend.render
+        return partial(pupil.render, gsplat_backend.render)
     if backend == "reference":
-        from solver.rasterization import reference
+        from solver.rasterization import pupil, reference
 
-        return reference.render
+        return partial(pupil.render, reference.render)
     raise ValueError(f"no rasterizer is called {backend!r}")
 
 

@@ -34,6 +34,8 @@ class Aperture:
 
     pupil_diameter: Tensor  # [], entrance pupil, scene unit
     inverse_focus_distance: Tensor  # [], 1 / scene unit; 0 is focus at infinity
+    samples: Tensor | None = None  # [M, 2], points of the pupil, in its diameters from its centre; None is the centre
+    residual: float = 1.0  # diameter that each sample's dilation spans, in pupil diameters
 
 
 @dataclass(frozen=True)

@@ -45,41 +45,45 @@ TRANSMITTANCE, BEHIND, V_ALPHA, V_FEATURES = 0, 1, 2, 3  # planes
 
 @kernel(
     "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1],"
-    "float32[:,:,::1], float32[:,::1], float32[:,:,::1], float32[:,::1], float32[:,::1], int64, int64)",
+    "float32[:,:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32, float32[:,::1], int64, int64)",
     fast=True,
 )
 def composite_backward(
-    geometry,  # [N, 8]
+    geometry,  # [M N, 8]
     features,  # [N, 4 + E]
-    pair_gaussians,  # [P]
+    pair_rows,  # [P], of `geometry`
     pair_masks,  # [P]
-    tile_offsets,  # [tiles + 1]
-    image,  # [H, W, 4 + E]
-    alpha_image,  # [H, W]
+    tile_offsets,  # [M tiles + 1]
+    image,  # [M, H, W, 4 + E]
+    alpha_image,  # [M, H, W]
     v_image,  # [H, W, 4 + E]
     v_alpha_image,  # [H, W]
+    share,  # of each sample in the image, 1 / M
     moments,  # [P, 10 + E], written
     part,
     parts,
 ):
     """Moments of the pairs in every `parts`-th tile."""
-    height, width, channels = image.shape
+    _, height, width, channels = image.shape
+    count = len(features)
     tiles_across = (width + TILE - 1) // TILE
+    tiles_in_image = tiles_across * ((height + TILE - 1) // TILE)
     planes = np.empty((V_FEATURES + channels, BLOCKS, LANES), np.float32)
     extra_sums = np.empty((max(channels - EXTRAS, 1), LANES), np.float32)
     offsets = lane_offsets()
     spent, top_alpha, none, one = splat(MIN_TRANSMITTANCE), splat(MAX_ALPHA), splat(ZERO), splat(ONE)
     for tile in range(part, len(tile_offsets) - 1, parts):
-        left, top = tile % tiles_across * TILE, tile // tiles_across * TILE
+        m, place_in_image = tile // tiles_in_image, tile % tiles_in_image
+        left, top = place_in_image % tiles_across * TILE, place_in_image // tiles_across * TILE
         planes[:] = ZERO
         for row in range(min(TILE, height - top)):
             for column in range(min(TILE, width - left)):
                 b, lane = 2 * row + column // LANES, column % LANES
-                v_alpha = v_alpha_image[top + row, left + column]
-                rest = v_alpha * alpha_image[top + row, left + column]
+                v_alpha = share * v_alpha_image[top + row, left + column]
+                rest = v_alpha * alpha_image[m, top + row, left + column]
                 for c in range(channels):
-                    v = v_image[top + row, left + column, c]
-                    rest += v * image[top + row, left + column, c]
+                    v = share * v_image[top + row, left + column, c]
+                    rest += v * image[m, top + row, left + column, c]
                     planes[V_FEATURES + c, b, lane] = v
                 planes[TRANSMITTANCE, b, lane] = ONE
                 planes[BEHIND, b, lane] = rest
@@ -90,11 +94,12 @@ def composite_backward(
             if (pair - first_pair) % PAIRS_BETWEEN_CHECKS == 0 and has_stopped(planes):
                 moments[pair:end_pair] = ZERO
                 break
-            n = pair_gaussians[pair]
+            n = pair_rows[pair]
             dx_0 = np.float32(left) - geometry[n, U_CELL] + HALF - geometry[n, U_FRACTION]
             dy_0 = np.float32(top) - geometry[n, V_CELL] + HALF - geometry[n, V_FRACTION]
             a, i, k = geometry[n, DECAY_A], geometry[n, DECAY_I], geometry[n, SHEAR]
             log2_opacity = geometry[n, LOG2_OPACITY]
+            n -= m * count  # its row of `features`
             f_0, f_1, f_2, f_3 = features[n, 0], features[n, 1], features[n, 2], features[n, 3]
             sum_v = sum_vw = sum_vww = sum_vy = sum_vyy = sum_vwy = none
             sum_0 = sum_1 = sum_2 = sum_3 = none

@@ -34,57 +34,67 @@ _RADIX_BITS = 11
 
 @dataclass(frozen=True)
 class Bins:
-    """P pairs, by tile and then by depth."""
+    """P pairs, by sample, tile and then depth. A slot is a place where a pair's number is noted for its Gaussian."""
 
-    pair_gaussians: np.ndarray  # [P] int32
+    pair_rows: np.ndarray  # [P] int32, rows of `geometry` [M N, 8]
     pair_masks: np.ndarray  # [P] uint32
-    tile_offsets: np.ndarray  # [tiles + 1] int64, where a tile's pairs start
-    slot_offsets: np.ndarray  # [N + 1] int64, where a Gaussian's entries in `slots` start
-    slots: np.ndarray  # [P] int32, the pairs of each Gaussian
+    tile_offsets: np.ndarray  # [M tiles + 1] int64, where a tile's pairs start
+    slot_offsets: np.ndarray  # [M N + 1] int64, where the slots of a row of `geometry` start
+    slot_ends: np.ndarray  # [M N] int64, and end
+    slots: np.ndarray  # int32, pairs
 
 
 def bin_gaussians(
-    geometry: np.ndarray,  # [N, 8]
+    geometry: np.ndarray,  # [M, N, 8]
     depths: np.ndarray,  # [N], positive where visible
-    visible: np.ndarray,  # [N]
+    visible: np.ndarray,  # [M, N]
     width: int,
     height: int,
 ) -> Bins:
-    """List for every tile the visible Gaussians that touch it, nearest first, equal depths by index."""
-    order = np.empty(int(np.count_nonzero(visible)), np.int32)
-    sort_by_depth(depths, visible, order)
+    """List for every tile of every sample the visible Gaussians that touch it, nearest first, equal depths by index."""
+    samples, count = visible.shape
+    rows = geometry.reshape(-1, geometry.shape[2])
+    seen = visible.any(0)
+    order = np.empty(int(np.count_nonzero(seen)), np.int32)
+    sort_by_depth(depths, seen, order)
 
-    tiles = -(-width // TILE) * -(-height // TILE)
-    pair_counts = np.zeros(len(geometry) + 1, np.int64)
+    bounds = np.zeros(samples * count + 1, np.int64)
+    threads.run(lambda *share: bound_pairs(rows, visible.reshape(-1), width, height, bounds[1:], *share))
+    slot_offsets = np.cumsum(bounds)
+    slot_ends = np.empty(samples * count, np.int64)
+    slots = np.empty(int(slot_offsets[-1]), np.int32)
+    masks = np.empty(len(slots), np.uint32)
+    tiles = samples * (-(-width // TILE) * -(-height // TILE))
     histograms = np.zeros((threads.thread_count(), tiles), np.int64)
     threads.run(
-        lambda part, parts: count_pairs(geometry, order, width, height, pair_counts[1:], histograms[part], part, parts)
-    )
-    slot_offsets = np.cumsum(pair_counts)
-    pairs = int(slot_offsets[-1])
-    # By tile, and within a tile by part: with the parts in order of depth, the sort is stable.
-    ends = np.cumsum(histograms.T).reshape(tiles, -1).T
-    starts = np.ascontiguousarray(ends - histograms)
-    tile_offsets = np.append(starts[0], pairs)
-    pair_gaussians = np.empty(pairs, np.int32)
-    pair_masks = np.empty(pairs, np.uint32)
-    slots = np.empty(pairs, np.int32)
-    threads.run(
-        lambda part, parts: fill_pairs(
-            geometry,
+        lambda part, parts: find_pairs(
+            rows,
+            visible,
             order,
             width,
             height,
-            starts[part],
-            pair_gaussians,
-            pair_masks,
             slot_offsets,
+            slot_ends,
             slots,
+            masks,
+            histograms[part],
             part,
             parts,
         )
     )
-    return Bins(pair_gaussians, pair_masks, tile_offsets, slot_offsets, slots)
+    # By tile, and within a tile by part: with the parts in order of depth, the sort is stable.
+    ends = np.cumsum(histograms.T).reshape(tiles, -1).T
+    starts = np.ascontiguousarray(ends - histograms)
+    pairs = int(ends[-1, -1])
+    tile_offsets = np.append(starts[0], pairs)
+    pair_rows = np.empty(pairs, np.int32)
+    pair_masks = np.empty(pairs, np.uint32)
+    threads.run(
+        lambda part, parts: place_pairs(
+            visible, order, slot_offsets, slot_ends, slots, masks, starts[part], pair_rows, pair_masks, part, parts
+        )
+    )
+    return Bins(pair_rows, pair_masks, tile_offsets, slot_offsets, slot_ends, slots)
 
 
 @kernel("void(float32[::1], boolean[::1], int32[::1])")
@@ -153,58 +163,118 @@ def _column_ranges(geometry, n, first_row, last_row, width, ranges):
     return lowest, highest
 
 
-@kernel("void(float32[:,::1], int32[::1], int64, int64, int64[::1], int64[::1], int64, int64)")
-def count_pairs(geometry, order, width, height, pair_counts, histogram, part, parts):
-    """Count the pairs of every Gaussian, and of every tile those that this part of `order` brings."""
-    tiles_across = (width + TILE - 1) // TILE
-    ranges = np.empty((TILE, 2), np.int64)
-    for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
-        n = order[r]
-        first_row, last_row = _row_range(geometry, n, height)
-        for tile_y in range(first_row // TILE, last_row // TILE + 1):
-            top = max(first_row, tile_y * TILE)
-            bottom = min(last_row, tile_y * TILE + TILE - 1)
-            lowest, highest = _column_ranges(geometry, n, top, bottom, width, ranges)
-            if lowest > highest:
-                continue
-            for tile_x in range(lowest // TILE, highest // TILE + 1):
-                histogram[tile_y * tiles_across + tile_x] += 1
-            pair_counts[n] += highest // TILE - lowest // TILE + 1
+@helper
+def _column_extremes(geometry, n, width):
+    """First and last pixel column of the ellipse."""
+    u = np.float64(geometry[n, U_CELL]) + geometry[n, U_FRACTION]
+    i, k = np.float64(geometry[n, DECAY_I]), np.float64(geometry[n, SHEAR])
+    level = geometry[n, LOG2_OPACITY] + LOG2_255 + 1e-4
+    extent = math.sqrt(level * (k * k / i + 1.0 / np.float64(geometry[n, DECAY_A]))) + 0.02
+    first = max(math.ceil(u - extent - 0.5), 0.0)
+    last = min(math.floor(u + extent - 0.5), width - 1.0)
+    return int(first), int(last)
+
+
+@kernel("void(float32[:,::1], boolean[::1], int64, int64, int64[::1], int64, int64)")
+def bound_pairs(geometry, visible, width, height, bounds, part, parts):
+    """How many tiles each ellipse's bounding box touches: at least as many as the ellipse."""
+    for row in range(part * len(visible) // parts, (part + 1) * len(visible) // parts):
+        if not visible[row]:
+            continue
+        first_row, last_row = _row_range(geometry, row, height)
+        first_column, last_column = _column_extremes(geometry, row, width)
+        if first_row <= last_row and first_column <= last_column:
+            tiles_down = last_row // TILE - first_row // TILE + 1
+            bounds[row] = tiles_down * (last_column // TILE - first_column // TILE + 1)
 
 
 @kernel(
-    "void(float32[:,::1], int32[::1], int64, int64, int64[::1], int32[::1], uint32[::1], int64[::1],"
-    "int32[::1], int64, int64)"
+    "void(float32[:,::1], boolean[:,::1], int32[::1], int64, int64, int64[::1], int64[::1], int32[::1], uint32[::1],"
+    "int64[::1], int64, int64)"
 )
-def fill_pairs(geometry, order, width, height, starts, pair_gaussians, pair_masks, slot_offsets, slots, part, parts):
-    """Write the pairs that `count_pairs` has counted; `starts` [tiles] says where, and is used up."""
+def find_pairs(
+    geometry,  # [M N, 8]
+    visible,  # [M, N]
+    order,  # Gaussians by depth
+    width,
+    height,
+    slot_offsets,  # [M N + 1]
+    slot_ends,  # [M N], written
+    slots,  # written: the pair's tile
+    masks,  # written: its mask
+    histogram,  # [M tiles], counts the tiles' pairs
+    part,
+    parts,
+):
+    """The tiles that each Gaussian of this part of `order` touches, with their masks."""
+    samples, count = visible.shape
     tiles_across = (width + TILE - 1) // TILE
+    tiles = tiles_across * ((height + TILE - 1) // TILE)
     ranges = np.empty((TILE, 2), np.int64)
     for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
-        n = order[r]
-        slot = slot_offsets[n]
-        first_row, last_row = _row_range(geometry, n, height)
-        for tile_y in range(first_row // TILE, last_row // TILE + 1):
-            top = max(first_row, tile_y * TILE)
-            bottom = min(last_row, tile_y * TILE + TILE - 1)
-            lowest, highest = _column_ranges(geometry, n, top, bottom, width, ranges)
-            if lowest > highest:
+        for m in range(samples):
+            if not visible[m, order[r]]:
                 continue
-            for tile_x in range(lowest // TILE, highest // TILE + 1):
-                middle = tile_x * TILE + LANES
-                mask = np.uint32(0)
-                for row in range(top, bottom + 1):
-                    first, last = ranges[row - top, 0], ranges[row - top, 1]
-                    bits = np.uint32(0)
-                    if first < middle and last >= middle - LANES:
-                        bits |= np.uint32(1)
-                    if first < middle + LANES and last >= middle:
-                        bits |= np.uint32(2)
-                    mask |= bits << np.uint32(2 * (row - tile_y * TILE))
-                tile = tile_y * tiles_across + tile_x
+            n = m * count + order[r]
+            slot = slot_offsets[n]
+            slot_ends[n] = slot
+            if slot == slot_offsets[n + 1]:
+                continue
+            first_row, last_row = _row_range(geometry, n, height)
+            for tile_y in range(first_row // TILE, last_row // TILE + 1):
+                top = max(first_row, tile_y * TILE)
+                bottom = min(last_row, tile_y * TILE + TILE - 1)
+                lowest, highest = _column_ranges(geometry, n, top, bottom, width, ranges)
+                if lowest > highest:
+                    continue
+                for tile_x in range(lowest // TILE, highest // TILE + 1):
+                    middle = tile_x * TILE + LANES
+                    mask = np.uint32(0)
+                    for row in range(top, bottom + 1):
+                        first, last = ranges[row - top, 0], ranges[row - top, 1]
+                        bits = np.uint32(0)
+                        if first < middle and last >= middle - LANES:
+                            bits |= np.uint32(1)
+                        if first < middle + LANES and last >= middle:
+                            bits |= np.uint32(2)
+                        mask |= bits << np.uint32(2 * (row - tile_y * TILE))
+                    if mask != 0:
+                        tile = m * tiles + tile_y * tiles_across + tile_x
+                        histogram[tile] += 1
+                        slots[slot] = tile
+                        masks[slot] = mask
+                        slot += 1
+            slot_ends[n] = slot
+
+
+@kernel(
+    "void(boolean[:,::1], int32[::1], int64[::1], int64[::1], int32[::1], uint32[::1], int64[::1], int32[::1],"
+    "uint32[::1], int64, int64)"
+)
+def place_pairs(
+    visible,  # [M, N]
+    order,  # Gaussians by depth
+    slot_offsets,  # [M N + 1]
+    slot_ends,  # [M N]
+    slots,  # the pair's tile; becomes its number
+    masks,  # its mask
+    starts,  # [M tiles], where this part's pairs of a tile go; used up
+    pair_rows,  # [P], written
+    pair_masks,  # [P], written
+    part,
+    parts,
+):
+    """Put the pairs that `find_pairs` has found in order."""
+    samples, count = visible.shape
+    for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
+        for m in range(samples):
+            if not visible[m, order[r]]:
+                continue
+            n = m * count + order[r]
+            for slot in range(slot_offsets[n], slot_ends[n]):
+                tile = slots[slot]
                 pair = starts[tile]
                 starts[tile] += 1
-                pair_gaussians[pair] = n
-                pair_masks[pair] = mask
+                pair_rows[pair] = n
+                pair_masks[pair] = masks[slot]
                 slots[slot] = pair
-                slot += 1

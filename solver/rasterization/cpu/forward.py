@@ -39,28 +39,31 @@ TRANSMITTANCE, FEATURES = 0, 1  # planes
 
 @kernel(
     "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1],"
-    "float32[:,:,::1], float32[:,::1], int64, int64)",
+    "float32[:,:,:,::1], float32[:,:,::1], int64, int64)",
     fast=True,
 )
 def composite(
-    geometry,  # [N, 8]
+    geometry,  # [M N, 8]
     features,  # [N, 4 + E]
-    pair_gaussians,  # [P]
+    pair_rows,  # [P], of `geometry`
     pair_masks,  # [P]
-    tile_offsets,  # [tiles + 1]
-    image,  # [H, W, 4 + E], written
-    alpha_image,  # [H, W], written
+    tile_offsets,  # [M tiles + 1]
+    image,  # [M, H, W, 4 + E], written
+    alpha_image,  # [M, H, W], written
     part,
     parts,
 ):
-    """Composite every `parts`-th tile."""
-    height, width, channels = image.shape
+    """Composite every `parts`-th tile of all samples."""
+    _, height, width, channels = image.shape
+    count = len(features)
     tiles_across = (width + TILE - 1) // TILE
+    tiles_in_image = tiles_across * ((height + TILE - 1) // TILE)
     planes = np.empty((FEATURES + channels, BLOCKS, LANES), np.float32)
     offsets = lane_offsets()
     spent, top_alpha, none = splat(MIN_TRANSMITTANCE), splat(MAX_ALPHA), splat(ZERO)
     for tile in range(part, len(tile_offsets) - 1, parts):
-        left, top = tile % tiles_across * TILE, tile // tiles_across * TILE
+        m, place_in_image = tile // tiles_in_image, tile % tiles_in_image
+        left, top = place_in_image % tiles_across * TILE, place_in_image // tiles_across * TILE
         planes[:] = ZERO
         for row in range(min(TILE, height - top)):
             for column in range(min(TILE, width - left)):
@@ -70,11 +73,12 @@ def composite(
         for pair in range(first_pair, tile_offsets[tile + 1]):
             if (pair - first_pair) % PAIRS_BETWEEN_CHECKS == 0 and has_stopped(planes):
                 break
-            n = pair_gaussians[pair]
+            n = pair_rows[pair]
             dx_0 = np.float32(left) - geometry[n, U_CELL] + HALF - geometry[n, U_FRACTION]
             dy_0 = np.float32(top) - geometry[n, V_CELL] + HALF - geometry[n, V_FRACTION]
             a, i, k = geometry[n, DECAY_A], geometry[n, DECAY_I], geometry[n, SHEAR]
             log2_opacity = geometry[n, LOG2_OPACITY]
+            n -= m * count  # its row of `features`
             f_0, f_1, f_2, f_3 = features[n, 0], features[n, 1], features[n, 2], features[n, 3]
             mask = pair_masks[pair]
             while mask != 0:
@@ -110,6 +114,6 @@ def composite(
         for row in range(min(TILE, height - top)):
             for column in range(min(TILE, width - left)):
                 b, lane = 2 * row + column // LANES, column % LANES
-                alpha_image[top + row, left + column] = ONE - abs(planes[TRANSMITTANCE, b, lane])
+                alpha_image[m, top + row, left + column] = ONE - abs(planes[TRANSMITTANCE, b, lane])
                 for c in range(channels):
-                    image[top + row, left + column, c] = planes[FEATURES + c, b, lane]
+                    image[m, top + row, left + column, c] = planes[FEATURES + c, b, lane]

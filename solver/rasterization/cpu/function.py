@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from solver.rasterization.cpu import threads
 from solver.rasterization.cpu.backward import composite_backward
-from solver.rasterization.cpu.binning import Bins, bin_gaussians
+from solver.rasterization.cpu.binning import bin_gaussians
 from solver.rasterization.cpu.forward import composite
 from solver.rasterization.cpu.layout import CAMERA_SIZE, DEPTH, EXTRAS, MOMENT_COUNT
 from solver.rasterization.cpu.projection import CHUNK, project, project_backward
@@ -36,9 +36,14 @@ def render(
     if extras is None:
         extras = means.new_zeros(len(means), 0)
     gaussians = (means, quaternions, scales, opacities, sh_coefficients, extras)
+    samples, residual = np.zeros((1, 2)), 1.0
+    if aperture is not None and aperture.samples is not None:
+        samples, residual = np.ascontiguousarray(aperture.samples.double().numpy()), aperture.residual
     return _Rasterize.apply(
         *(tensor.float() for tensor in gaussians),
         pack_camera(view, aperture),
+        samples,
+        residual,
         (view.width, view.height, sh_degree),
         settings,
     )
@@ -65,17 +70,19 @@ def pack_camera(view: View, aperture: Aperture | None) -> Tensor:  # [21] float6
 class _Rasterize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
-        *tensors, (width, height, sh_degree), settings = inputs
+        *tensors, samples, residual, (width, height, sh_degree), settings = inputs
         arrays = [_array(tensor) for tensor in tensors]
         *gaussians, camera = arrays
-        count, channels = len(gaussians[0]), EXTRAS + gaussians[-1].shape[1]
-        geometry = np.empty((count, 8), np.float32)
+        count, channels, views = len(gaussians[0]), EXTRAS + gaussians[-1].shape[1], len(samples)
+        geometry = np.empty((views, count, 8), np.float32)
         features = np.empty((count, channels), np.float32)
-        visible = np.empty(count, np.bool_)
+        visible = np.empty((views, count), np.bool_)
         threads.run(
-            lambda part, parts: project(
+            lambda *share: project(
                 *gaussians,
                 camera,
+                samples,
+                residual,
                 width,
                 height,
                 sh_degree,
@@ -86,93 +93,78 @@ class _Rasterize(torch.autograd.Function):
                 geometry,
                 features,
                 visible,
-                part,
-                parts,
+                *share,
             )
         )
         bins = bin_gaussians(geometry, np.ascontiguousarray(features[:, DEPTH]), visible, width, height)
-        image = np.empty((height, width, channels), np.float32)
-        alpha = np.empty((height, width), np.float32)
+        images = np.empty((views, height, width, channels), np.float32)
+        alphas = np.empty((views, height, width), np.float32)
+        rows = geometry.reshape(-1, 8)
         threads.run(
-            lambda part, parts: composite(
-                geometry,
-                features,
-                bins.pair_gaussians,
-                bins.pair_masks,
-                bins.tile_offsets,
-                image,
-                alpha,
-                part,
-                parts,
+            lambda *share: composite(
+                rows, features, bins.pair_rows, bins.pair_masks, bins.tile_offsets, images, alphas, *share
             )
         )
-        outputs = torch.from_numpy(image), torch.from_numpy(alpha), torch.from_numpy(visible)
+        outputs = _mean(images), _mean(alphas), torch.from_numpy(visible.any(0))
         ctx.mark_non_differentiable(outputs[2])
-        ctx.save_for_backward(*tensors, *outputs)
-        ctx.others = (geometry, features, bins, sh_degree, settings)
+        ctx.save_for_backward(*tensors)
+        ctx.others = (geometry, features, visible, bins, images, alphas, samples, residual, sh_degree, settings)
         return outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *v_outputs: Any) -> tuple[Tensor | None, ...]:
-        *tensors, image, alpha, visible = ctx.saved_tensors
-        *gaussians, camera = [_array(tensor) for tensor in tensors]
-        geometry, features, bins, sh_degree, settings = ctx.others
-        moments = _moments(geometry, features, bins, _array(image), _array(alpha), *v_outputs[:2])
+        *gaussians, camera = [_array(tensor) for tensor in ctx.saved_tensors]
+        geometry, features, visible, bins, images, alphas, samples, residual, sh_degree, settings = ctx.others
+        v_image, v_alpha = (_array(v) for v in v_outputs[:2])
+        moments = np.empty((len(bins.pair_rows), MOMENT_COUNT + features.shape[1]), np.float32)
+        rows = geometry.reshape(-1, 8)
+        threads.run(
+            lambda *share: composite_backward(
+                rows,
+                features,
+                bins.pair_rows,
+                bins.pair_masks,
+                bins.tile_offsets,
+                images,
+                alphas,
+                v_image,
+                v_alpha,
+                np.float32(1 / len(samples)),
+                moments,
+                *share,
+            )
+        )
         v_gaussians = [np.empty_like(array) for array in gaussians]
         v_camera = np.empty((-(-len(features) // CHUNK), CAMERA_SIZE))
-        height, width = alpha.shape
+        height, width = v_alpha.shape
         threads.run(
-            lambda part, parts: project_backward(
+            lambda *share: project_backward(
                 *gaussians[:-1],
                 camera,
+                samples,
+                residual,
                 width,
                 height,
                 sh_degree,
                 settings.eps2d,
                 settings.antialiased,
                 features,
-                visible.numpy(),
+                visible,
                 moments,
                 bins.slot_offsets,
+                bins.slot_ends,
                 bins.slots,
                 *v_gaussians,
                 v_camera,
-                part,
-                parts,
+                *share,
             )
         )
-        return *(torch.from_numpy(v) for v in (*v_gaussians, v_camera.sum(0))), None, None
+        return *(torch.from_numpy(v) for v in (*v_gaussians, v_camera.sum(0))), None, None, None, None
 
 
-def _moments(
-    geometry: np.ndarray,  # [N, 8]
-    features: np.ndarray,  # [N, 4 + E]
-    bins: Bins,
-    image: np.ndarray,  # [H, W, 4 + E]
-    alpha: np.ndarray,  # [H, W]
-    v_image: Tensor,  # [H, W, 4 + E]
-    v_alpha: Tensor,  # [H, W]
-) -> np.ndarray:  # [P, 10 + E]
-    v_image_array, v_alpha_array = _array(v_image), _array(v_alpha)
-    moments = np.empty((len(bins.pair_gaussians), MOMENT_COUNT + features.shape[1]), np.float32)
-    threads.run(
-        lambda part, parts: composite_backward(
-            geometry,
-            features,
-            bins.pair_gaussians,
-            bins.pair_masks,
-            bins.tile_offsets,
-            image,
-            alpha,
-            v_image_array,
-            v_alpha_array,
-            moments,
-            part,
-            parts,
-        )
-    )
-    return moments
+def _mean(images: np.ndarray) -> Tensor:  # [M, ...] -> [...]
+    return torch.from_numpy(images[0] if len(images) == 1 else images.mean(0))
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -86,6 +86,7 @@ def run() -> Callable[..., Outcome]:
         backend: str,
         *,
         lens: tuple[float, float] | None = None,  # pupil diameter, inverse focus distance
+        samples: Tensor | None = None,  # [M, 2], of the pupil
         antialiased: bool = False,
         sh_degree: int = 3,
         dtype: torch.dtype = torch.float64,
@@ -104,7 +105,14 @@ def run() -> Callable[..., Outcome]:
             View(leaves["world_to_camera"], leaves["K"], scene.width, scene.height),
             sh_degree=sh_degree,
             extras=leaves["extras"],
-            aperture=None if lens is None else Aperture(leaves["pupil_diameter"], leaves["inverse_focus_distance"]),
+            aperture=None
+            if lens is None
+            else Aperture(
+                leaves["pupil_diameter"],
+                leaves["inverse_focus_distance"],
+                samples=samples,
+                residual=1.0 if samples is None else 0.4,
+            ),
             background=leaves["background"],
             settings=RasterizationSettings(antialiased=antialiased),
             backend=backend,

@@ -86,6 +86,28 @@ def test_cpu_matches_reference(make_scene, run, assert_alike, scene, lens, antia
     assert_alike(actual, expected, image=1e-5, gradient=1e-4)
 
 
+SAMPLES = torch.tensor([[0.3, 0.1], [-0.2, 0.35], [0.05, -0.45]])
+
+
+@pytest.mark.parametrize("antialiased", [False, True], ids=["", "antialiased"])
+@pytest.mark.parametrize("lens", [LENSES["closed"], LENSES["narrow"], LENSES["wide"]], ids=["closed", "narrow", "wide"])
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_cpu_matches_reference_through_pupil_samples(make_scene, run, assert_alike, scene, lens, antialiased):
+    scene = scene(make_scene)
+    expected = run(scene, "reference", lens=lens, samples=SAMPLES, antialiased=antialiased)
+    actual = run(scene, "cpu", lens=lens, samples=SAMPLES, antialiased=antialiased, dtype=torch.float32)
+    assert_alike(actual, expected, image=1e-5, gradient=3e-4)  # the pupil's is what is left of large differences
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_one_sample_in_the_middle_is_dilation(make_scene, run, backend):
+    scene = make_scene(seed=14)
+    dilated = run(scene, backend, lens=(0.2, 0.3))
+    sampled = run(scene, backend, lens=(0.5, 0.3), samples=torch.zeros(1, 2))  # each sample spans 0.4 of the pupil
+    assert torch.allclose(sampled.rendering.colour, dilated.rendering.colour, atol=1e-6)
+    assert torch.allclose(sampled.gradients["means"], dilated.gradients["means"], atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("sh_degree", [0, 1, 2])
 def test_cpu_leaves_inactive_harmonics_alone(make_scene, run, assert_alike, sh_degree):
     scene = make_scene(seed=10)
