@@ -98,7 +98,7 @@ class Trainer:
         settings, total = self.settings, self.settings.iterations
         with self.cancellation.deferred(), _single_threaded_torch(self.scene.device):
             while self.step < total:
-                loss = self._train_one_step()
+                loss = self.train_one_step()
                 self.step += 1
                 self.reporter.progress(self.step, total)
                 if self.step % settings.preview_interval == 0 or self.step == total:
@@ -111,7 +111,8 @@ class Trainer:
                     raise Cancelled
         return self.scene
 
-    def _train_one_step(self) -> float:
+    def train_one_step(self) -> float:
+        """Move scene and lens towards the next photo, and return how far off they were; `step` is the caller's."""
         scene, settings = self.scene, self.settings
         part = self.step / settings.iterations
         scene.active_sh_degree = min(settings.sh_degree, int(part / settings.sh_degree_interval))
@@ -233,6 +234,11 @@ class Trainer:
             rendering = self.scene.render(view_of_photo(shown.photo, self.scene.device))
         write_preview(self.preview_path, shown.image, linear_to_srgb(rendering.colour))
         self.reporter.preview(self.preview_path)
+
+    def start_from(self, gaussians: Gaussians) -> None:
+        """Replace the Gaussians, and forget what the optimizers know."""
+        self.scene.gaussians = gaussians
+        self._make_optimizers()
 
     def save(self) -> None:
         """Write the checkpoint."""

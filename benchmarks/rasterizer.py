@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How fast the processor's rasterizer is, beside the same in C++, in plain PyTorch, and in the reference.
+
+    python benchmarks/rasterizer.py
+
+Prints tables, and writes them as JSON and Markdown. All variants of a table take turns, so that what else the machine
+does meets all of them; figures are medians.
+"""
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import track
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.quality_table.machine import describe  # noqa: E402
+from benchmarks.speed import tiled_torch  # noqa: E402
+from benchmarks.speed.compiled import compile_kernels  # noqa: E402
+from benchmarks.speed.iteration import make_trainer  # noqa: E402
+from benchmarks.speed.kernels import Kernels  # noqa: E402
+from benchmarks.speed.report import as_markdown  # noqa: E402
+from benchmarks.speed.scenes import BenchmarkScene, Sizes, make_scene  # noqa: E402
+from solver.defocus.pupil import pupil_samples  # noqa: E402
+from solver.rasterization import Aperture, Backend  # noqa: E402
+from solver.rasterization.cpu import threads  # noqa: E402
+
+SIZES: tuple[Sizes, ...] = ("initial", "trained")
+THREADS = (1, 2)
+PUPIL_SAMPLES = 6
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Measure the rasterizer and the training iteration."""
+
+    counts: tuple[int, ...] = (10_000, 30_000, 60_000)  # Gaussians
+    rounds: int = 9  # of each variant
+    slow: bool = True  # also what takes seconds: plain PyTorch and the reference
+    output: Path = ROOT / "benchmarks" / "results"  # folder for rasterizer.json and rasterizer.md
+
+
+def main() -> None:
+    """Measure, print, write."""
+    arguments = tyro.cli(Arguments, description=Arguments.__doc__)
+    torch.set_num_threads(1)
+    console = Console()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > 0.3:
+        console.print(f"The machine is busy (load {load:.1f}); what uses two threads will look slow.", style="yellow")
+    results: dict[str, Any] = {"machine": describe(), "load": round(load, 2), "rounds": arguments.rounds}
+    with tempfile.TemporaryDirectory() as folder:
+        compiled, compiler = compile_kernels(Path(folder))
+        results["compiler"] = compiler
+        results["passes"] = [
+            measure_passes(count, sizes, arguments.rounds)
+            for count in arguments.counts
+            for sizes in track(SIZES, f"Passes with {count} Gaussians", console=console)
+        ]
+        results["kernels"] = [
+            measure_kernels(Kernels(make_scene(count, sizes)), compiled, count, sizes, arguments.rounds)
+            for count in arguments.counts
+            for sizes in SIZES
+        ]
+        results["iterations"] = [
+            measure_iteration(count, sizes, Path(folder), arguments.rounds)
+            for count in arguments.counts
+            for sizes in track(SIZES, f"Iterations with {count} Gaussians", console=console)
+        ]
+        results["slow"] = measure_slow() if arguments.slow else None
+    page = as_markdown(results)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "rasterizer.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (arguments.output / "rasterizer.md").write_text(page, encoding="utf-8")
+    console.print(page, markup=False)
+
+
+def measure_passes(count: int, sizes: Sizes, rounds: int) -> dict[str, Any]:
+    """Milliseconds of whole passes: projection, binning, compositing and what autograd adds."""
+    scene = make_scene(count, sizes)
+    sampled = replace(scene.aperture, samples=pupil_samples(PUPIL_SAMPLES, 0.3), residual=PUPIL_SAMPLES**-0.5)
+    variants: dict[str, Callable[[], object]] = {}
+    for number in THREADS:
+        variants[f"plain, forward, {number}"] = partial(_forward, scene, None, number)
+        variants[f"plain, {number}"] = partial(_forward_backward, scene, None, number)
+        variants[f"dilated, {number}"] = partial(_forward_backward, scene, scene.aperture, number)
+        variants[f"pupil, {number}"] = partial(_forward_backward, scene, sampled, number)
+    return {"gaussians": count, "sizes": sizes, "ms": _take_turns(variants, rounds)}
+
+
+def measure_kernels(kernels: Kernels, compiled: Any, count: int, sizes: Sizes, rounds: int) -> dict[str, Any]:
+    """Milliseconds of compositing alone on one thread, here and in C++; and how much there is to do."""
+    threads.set_thread_count(1)
+    variants: dict[str, Callable[[], object]] = {
+        "forward": partial(kernels.forward, kernels.numba),
+        "backward": partial(kernels.backward, kernels.numba),
+    }
+    if compiled is not None:
+        variants["forward in C++"] = partial(kernels.forward, compiled)
+        variants["backward in C++"] = partial(kernels.backward, compiled)
+    try:
+        result: dict[str, Any] = {
+            "gaussians": count,
+            "sizes": sizes,
+            "vectors": kernels.vectors,
+            "ms": _take_turns(variants, rounds),
+        }
+        if compiled is not None:
+            result["difference"] = kernels.difference(compiled)
+        return result
+    finally:
+        threads.set_thread_count(None)
+
+
+def measure_iteration(count: int, sizes: Sizes, folder: Path, rounds: int) -> dict[str, Any]:
+    """Milliseconds of a training iteration, and of the rasterizer's passes on the same Gaussians."""
+    scene = make_scene(count, sizes)
+    variants: dict[str, Callable[[], object]] = {}
+    for defocus in ("none", "dilation"):
+        trainer = make_trainer(scene, folder / f"{count}-{sizes}-{defocus}", defocus)
+        aperture = scene.aperture if defocus == "dilation" else None
+        for number in THREADS:
+            variants[f"{defocus}, iteration, {number}"] = partial(_with_threads, number, trainer.train_one_step)
+            variants[f"{defocus}, passes, {number}"] = partial(_forward_backward, scene, aperture, number)
+    return {"gaussians": count, "sizes": sizes, "ms": _take_turns(variants, rounds)}
+
+
+def measure_slow() -> dict[str, Any]:
+    """Milliseconds of what takes seconds: plain PyTorch at full size, and the reference where it fits into memory."""
+    large, small = make_scene(30_000, "trained"), make_scene(1_000, "trained", 80, 60)
+    gradient = torch.randn(large.view.height, large.view.width, 5, generator=torch.Generator().manual_seed(1))
+
+    def plain_torch() -> None:
+        (tiled_torch.render(large.with_gradients(), None) * gradient).sum().backward()
+
+    variants: dict[str, Callable[[], object]] = {
+        "30,000 Gaussians, plain PyTorch": plain_torch,
+        "30,000 Gaussians, this": partial(_forward_backward, large, None, 1),
+        "1,000 Gaussians at 80 x 60, reference": partial(_forward_backward, small, None, 1, "reference"),
+        "1,000 Gaussians at 80 x 60, this": partial(_forward_backward, small, None, 1),
+    }
+    return {"ms": _take_turns(variants, 3)}
+
+
+def _forward(scene: BenchmarkScene, aperture: Aperture | None, number: int) -> None:
+    with torch.no_grad():
+        _with_threads(number, lambda: scene.render(aperture))
+
+
+def _forward_backward(scene: BenchmarkScene, aperture: Aperture | None, number: int, backend: Backend = "cpu") -> None:
+    leaves = scene.with_gradients()
+
+    def passes() -> None:
+        rendering = leaves.render(aperture, backend)
+        torch.autograd.backward(
+            [rendering.colour, rendering.depth, rendering.alpha],
+            [torch.ones_like(rendering.colour), torch.ones_like(rendering.depth), torch.ones_like(rendering.alpha)],
+        )
+
+    _with_threads(number, passes)
+
+
+def _with_threads(number: int, work: Callable[[], object]) -> None:
+    threads.set_thread_count(number)
+    try:
+        work()
+    finally:
+        threads.set_thread_count(None)
+
+
+def _take_turns(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median milliseconds of each, after one round that does not count."""
+    taken: dict[str, list[float]] = {name: [] for name in variants}
+    for turn in range(rounds + 1):
+        for name, work in variants.items():
+            start = time.perf_counter()
+            work()
+            if turn:
+                taken[name].append(1000 * (time.perf_counter() - start))
+    return {name: round(statistics.median(values), 2) for name, values in taken.items()}
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise", under="ignore")
+    main()

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compositing alone, with everything it needs prepared."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.speed.scenes import BenchmarkScene
+from solver.rasterization.cpu import backward, forward
+from solver.rasterization.cpu.binning import bin_gaussians
+from solver.rasterization.cpu.function import pack_camera
+from solver.rasterization.cpu.layout import DEPTH, MOMENT_COUNT
+from solver.rasterization.cpu.projection import project
+
+_CHANNELS = 4
+
+
+class Kernels:
+    """The input of one scene's kernels, and calls of them on one thread."""
+
+    numba = SimpleNamespace(composite=forward.composite, composite_backward=backward.composite_backward)
+
+    def __init__(self, scene: BenchmarkScene) -> None:
+        count, height, width = len(scene.means), scene.view.height, scene.view.width
+        geometry = np.empty((1, count, 8), np.float32)
+        self.features = np.empty((count, _CHANNELS), np.float32)
+        visible = np.empty((1, count), np.bool_)
+        project(
+            scene.means.numpy(),
+            scene.quaternions.numpy(),
+            scene.scales.numpy(),
+            scene.opacities.numpy(),
+            scene.sh_coefficients.numpy(),
+            np.empty((count, 0), np.float32),
+            pack_camera(scene.view, None).numpy(),
+            np.zeros((1, 2)),
+            1.0,
+            width,
+            height,
+            3,
+            0.3,
+            0.01,
+            1e10,
+            False,
+            geometry,
+            self.features,
+            visible,
+            0,
+            1,
+        )
+        self.geometry = geometry[0]
+        self.bins = bin_gaussians(geometry, np.ascontiguousarray(self.features[:, DEPTH]), visible, width, height)
+        self.images = np.empty((1, height, width, _CHANNELS), np.float32)
+        self.alphas = np.empty((1, height, width), np.float32)
+        random = np.random.default_rng(1)
+        self.v_image = random.normal(size=(height, width, _CHANNELS)).astype(np.float32)
+        self.v_alpha = random.normal(size=(height, width)).astype(np.float32)
+        self.moments = np.empty((len(self.bins.pair_rows), MOMENT_COUNT + _CHANNELS), np.float32)
+        self.forward(self.numba)
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors of eight pixels the kernels look at: the floor of their work."""
+        return int(np.unpackbits(self.bins.pair_masks.view(np.uint8)).sum())
+
+    def forward(self, kernels: Any) -> None:
+        """Fill images and alphas."""
+        kernels.composite(*self._lists(), self.images, self.alphas, 0, 1)
+
+    def backward(self, kernels: Any) -> None:
+        """Fill moments."""
+        share = np.float32(1)
+        kernels.composite_backward(
+            *self._lists(), self.images, self.alphas, self.v_image, self.v_alpha, share, self.moments, 0, 1
+        )
+
+    def difference(self, other: Any) -> float:
+        """The largest difference of an image's colour or alpha between `other` and the Numba kernels."""
+        results = []
+        for kernels in (self.numba, other):
+            self.forward(kernels)
+            results.append(np.concatenate([self.images[0, ..., :3], self.alphas[0, ..., None]], -1).copy())
+        return float(abs(results[1] - results[0]).max())
+
+    def _lists(self) -> tuple[np.ndarray, ...]:
+        bins = self.bins
+        return self.geometry, self.features, bins.pair_rows, bins.pair_masks, bins.tile_offsets
