@@ -36,8 +36,8 @@ from benchmarks.speed.kernels import Kernels  # noqa: E402
 from benchmarks.speed.report import as_markdown  # noqa: E402
 from benchmarks.speed.scenes import BenchmarkScene, Sizes, make_scene  # noqa: E402
 from solver.defocus.pupil import pupil_samples  # noqa: E402
+from solver.kernels import threads  # noqa: E402
 from solver.rasterization import Aperture, Backend  # noqa: E402
-from solver.rasterization.cpu import threads  # noqa: E402
 
 SIZES: tuple[Sizes, ...] = ("initial", "trained")
 THREADS = (1, 2)

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (  # in the order of the street: a room may use itself and what stands before it
+    "kernels",
     "optics",
     "capture",
     "gaussians",

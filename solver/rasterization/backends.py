@@ -28,7 +28,7 @@ def available_backends() -> tuple[BackendState, ...]:
     if find_spec("numba") is None:
         cpu = BackendState("cpu", False, "Numba is not installed")
     else:
-        from solver.rasterization.cpu.threads import thread_count
+        from solver.kernels.threads import thread_count
 
         count = thread_count()
         cpu = BackendState("cpu", True, f"{count} thread{'s' if count > 1 else ''}")

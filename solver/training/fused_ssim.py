@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from solver.rasterization.cpu import threads
-from solver.rasterization.cpu.compilation import kernel
-from solver.rasterization.cpu.layout import LANES
-from solver.rasterization.cpu.vector import load, splat, store
+from solver.kernels import threads
+from solver.kernels.compilation import kernel
+from solver.kernels.vector import LANES, load, splat, store
 from solver.training.windows import C1, C2, window
 
 _HALF = 5  # px, of the window

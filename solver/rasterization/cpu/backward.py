@@ -13,7 +13,8 @@ few moments over its pixels; `projection.project_backward` turns them into gradi
 
 import numpy as np
 
-from solver.rasterization.cpu.compilation import kernel, lowest_bit
+from solver.kernels.compilation import kernel, lowest_bit
+from solver.kernels.vector import LANES, load, minimum, splat, store, total, where
 from solver.rasterization.cpu.exponential import power_of_two
 from solver.rasterization.cpu.layout import (
     BLOCKS,
@@ -21,7 +22,6 @@ from solver.rasterization.cpu.layout import (
     DECAY_I,
     EXTRAS,
     HALF,
-    LANES,
     LOG2_OPACITY,
     LOWEST_LOG2_ALPHA,
     MAX_ALPHA,
@@ -38,7 +38,6 @@ from solver.rasterization.cpu.layout import (
     ZERO,
 )
 from solver.rasterization.cpu.tiles import PAIRS_BETWEEN_CHECKS, has_stopped, lane_offsets
-from solver.rasterization.cpu.vector import load, minimum, splat, store, total, where
 
 TRANSMITTANCE, BEHIND, V_ALPHA, V_FEATURES = 0, 1, 2, 3  # planes
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.rasterization.cpu import threads
-from solver.rasterization.cpu.compilation import helper, kernel
+from solver.kernels import threads
+from solver.kernels.compilation import helper, kernel
+from solver.kernels.vector import LANES
 from solver.rasterization.cpu.layout import (
     DECAY_A,
     DECAY_I,
-    LANES,
     LOG2_255,
     LOG2_OPACITY,
     SHEAR,

@@ -7,8 +7,8 @@ eighth power is 2^(8 x) on [-8, 0], which is where log2(alpha) lies, within 6e-7
 
 import numpy as np
 
-from solver.rasterization.cpu.compilation import helper
-from solver.rasterization.cpu.vector import maximum
+from solver.kernels.compilation import helper
+from solver.kernels.vector import maximum
 
 _C0 = np.float32(0.9999999250635297)
 _C1 = np.float32(0.693142252593277 / 8)

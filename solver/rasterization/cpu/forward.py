@@ -8,7 +8,8 @@ the test by itself.
 
 import numpy as np
 
-from solver.rasterization.cpu.compilation import kernel, lowest_bit
+from solver.kernels.compilation import kernel, lowest_bit
+from solver.kernels.vector import LANES, load, minimum, splat, store, where
 from solver.rasterization.cpu.exponential import power_of_two
 from solver.rasterization.cpu.layout import (
     BLOCKS,
@@ -16,7 +17,6 @@ from solver.rasterization.cpu.layout import (
     DECAY_I,
     EXTRAS,
     HALF,
-    LANES,
     LOG2_OPACITY,
     LOWEST_LOG2_ALPHA,
     MAX_ALPHA,
@@ -32,7 +32,6 @@ from solver.rasterization.cpu.layout import (
     ZERO,
 )
 from solver.rasterization.cpu.tiles import PAIRS_BETWEEN_CHECKS, has_stopped, lane_offsets
-from solver.rasterization.cpu.vector import load, minimum, splat, store, where
 
 TRANSMITTANCE, FEATURES = 0, 1  # planes
 

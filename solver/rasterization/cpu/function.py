@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from solver.rasterization.cpu import threads
+from solver.kernels import threads
 from solver.rasterization.cpu.backward import composite_backward
 from solver.rasterization.cpu.binning import bin_gaussians
 from solver.rasterization.cpu.forward import composite

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`solver.rasterization.spherical_harmonics` for one direction at a time, and its gradient."""
 
-from solver.rasterization.cpu.compilation import helper
+from solver.kernels.compilation import helper
 from solver.rasterization.spherical_harmonics import (
     C0,
     C1,

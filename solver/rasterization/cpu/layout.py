@@ -14,8 +14,9 @@ import math
 
 import numpy as np
 
+from solver.kernels.vector import LANES
+
 TILE = 16  # px, width and height
-LANES = 8  # pixels that one vector holds
 BLOCKS = TILE * TILE // LANES  # vectors in a tile; block b is in row b // 2, at its left or right half
 PLANE = TILE * TILE  # pixels of a tile, block after block
 

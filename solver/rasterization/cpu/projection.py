@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from solver.rasterization.cpu.compilation import helper, kernel
+from solver.kernels.compilation import helper, kernel
 from solver.rasterization.cpu.harmonics import direction_gradient, fill_basis
 from solver.rasterization.cpu.layout import (
     CENTRE,

@@ -3,9 +3,9 @@
 
 import numpy as np
 
-from solver.rasterization.cpu.compilation import helper
-from solver.rasterization.cpu.layout import BLOCKS, LANES, ZERO
-from solver.rasterization.cpu.vector import largest, load, maximum
+from solver.kernels.compilation import helper
+from solver.kernels.vector import LANES, largest, load, maximum
+from solver.rasterization.cpu.layout import BLOCKS, ZERO
 
 PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
 

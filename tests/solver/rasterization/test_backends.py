@@ -9,8 +9,8 @@ these scenes does; a change of a scene or of rounding may need another seed.
 import pytest
 import torch
 
+from solver.kernels import threads
 from solver.rasterization import available_backends
-from solver.rasterization.cpu import threads
 
 LENSES = {"pinhole": None, "closed": (0.0, 0.3), "narrow": (0.05, 0.4), "wide": (0.5, 0.3), "huge": (8.0, 0.2)}
 

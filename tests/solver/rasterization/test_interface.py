@@ -11,8 +11,8 @@ import torch
 
 import solver
 from solver.errors import SolverError
+from solver.kernels import threads
 from solver.rasterization import View, available_backends, choose_backend, prepare, rasterize
-from solver.rasterization.cpu import threads
 
 
 def test_cpu_can_always_be_chosen():
@@ -82,7 +82,7 @@ def test_a_failing_share_is_reported():
 
 
 _PROBE = """
-from solver.rasterization.cpu.compilation import CACHED, kernel
+from solver.kernels.compilation import CACHED, kernel
 
 @kernel("float32(float32)")
 def double(x):

@@ -16,6 +16,7 @@ from pathlib import Path
 from solver.files import user_cache_folder
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
+_ROOMS = ("kernels", "rasterization/cpu")  # that have helpers of kernels
 
 
 def choose_cache() -> bool:
@@ -26,7 +27,7 @@ def choose_cache() -> bool:
     """
     try:
         if not os.environ.get(CACHE_VARIABLE):
-            sources = sorted(Path(__file__).parent.glob("*.py"))
+            sources = sorted(source for room in _ROOMS for source in (Path(__file__).parents[1] / room).rglob("*.py"))
             digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
             os.environ[CACHE_VARIABLE] = str(user_cache_folder() / "macro-reconstruction" / f"numba-{digest}")
         folder = Path(os.environ[CACHE_VARIABLE])

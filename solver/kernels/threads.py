@@ -56,7 +56,7 @@ def run(share: Callable[[int, int], None]) -> None:
 
 @cache
 def _pool(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="rasterizer")
+    return ThreadPoolExecutor(count, thread_name_prefix="kernels")
 
 
 if hasattr(os, "register_at_fork"):
