@@ -92,12 +92,21 @@ def perturb(gaussians: Gaussians, step: float, generator: torch.Generator) -> No
         chosen = (faint > 1e-3).nonzero().squeeze(1)
         if len(chosen) == 0:
             return
-        rotation = rotation_matrices(gaussians.quaternions[chosen])
-        scales = gaussians.scales[chosen]
-        white = torch.randn(len(chosen), 3, generator=generator).to(chosen.device)
-        local = scales**2 * (rotation.transpose(1, 2) @ white[:, :, None]).squeeze(2)
-        shaped = (rotation @ local[:, :, None]).squeeze(2)
-        gaussians.means[chosen] += shaped * (faint[chosen] * step)[:, None]
+        white = torch.randn(len(chosen), 3, generator=generator)
+        amounts = faint[chosen] * step
+        if gaussians.means.device.type == "cpu":
+            from solver.gaussians import random_walk
+
+            random_walk.step(gaussians, chosen, white, amounts)
+            return
+        gaussians.means[chosen] += amounts[:, None] * shaped_noise(gaussians, chosen, white.to(chosen.device))
+
+
+def shaped_noise(gaussians: Gaussians, chosen: Tensor, white: Tensor) -> Tensor:  # [K], [K, 3] -> [K, 3]
+    """White noise times the covariance of the Gaussians `chosen`."""
+    rotation = rotation_matrices(gaussians.quaternions[chosen])
+    local = gaussians.scales[chosen] ** 2 * (rotation.transpose(1, 2) @ white[:, :, None]).squeeze(2)
+    return (rotation @ local[:, :, None]).squeeze(2)
 
 
 def _replace_parameters(

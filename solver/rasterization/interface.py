@@ -26,7 +26,7 @@ def rasterize(
     quaternions: Tensor,  # [N, 4]
     scales: Tensor,  # [N, 3]
     opacities: Tensor,  # [N]
-    sh_coefficients: Tensor,  # [N, S, 3]
+    sh_coefficients: Tensor | tuple[Tensor, Tensor],  # [N, S, 3], or [N, 1, 3] and [N, S - 1, 3]
     view: View,
     *,
     sh_degree: int,
@@ -59,7 +59,8 @@ def rasterize(
         quaternions: rotations as (w, x, y, z), of any length but zero.
         scales: standard deviations along the rotated axes, scene unit, positive.
         opacities: in (0, 1).
-        sh_coefficients: spherical harmonics of colour, linear light; colour is max(SH + 0.5, 0).
+        sh_coefficients: spherical harmonics of colour, linear light; colour is max(SH + 0.5, 0). The constant and
+            the rest may come apart, which saves the processor from copying them together.
         view: the camera.
         sh_degree: the degree in use, 0 to 3, with (sh_degree + 1)^2 <= S.
         extras: further features to composite beside colour and depth.
@@ -74,6 +75,10 @@ def rasterize(
     Raises:
         ValueError: shapes that do not fit together.
     """
+    if isinstance(sh_coefficients, tuple) and backend != "cpu":
+        import torch
+
+        sh_coefficients = torch.cat(sh_coefficients, 1)
     _check(means, quaternions, scales, opacities, sh_coefficients, extras, sh_degree, settings)
     if aperture is not None and aperture.samples is not None and aperture.samples.shape[1:] != (2,):
         raise ValueError(f"pupil samples must be [M, 2], not {tuple(aperture.samples.shape)}")
@@ -113,7 +118,7 @@ def _check(
     quaternions: Tensor,  # [N, 4]
     scales: Tensor,  # [N, 3]
     opacities: Tensor,  # [N]
-    sh_coefficients: Tensor,  # [N, S, 3]
+    sh_coefficients: Tensor | tuple[Tensor, Tensor],  # [N, S, 3], or [N, 1, 3] and [N, S - 1, 3]
     extras: Tensor | None,  # [N, E]
     sh_degree: int,
     settings: RasterizationSettings,
@@ -123,10 +128,14 @@ def _check(
         raise ValueError(f"means, quaternions, scales do not fit: {means.shape}, {quaternions.shape}, {scales.shape}")
     if opacities.shape != (count,):
         raise ValueError(f"opacities must be [{count}], not {tuple(opacities.shape)}")
-    if sh_coefficients.ndim != 3 or (len(sh_coefficients), sh_coefficients.shape[2]) != (count, 3):
-        raise ValueError(f"sh_coefficients must be [{count}, S, 3], not {tuple(sh_coefficients.shape)}")
-    if not 0 <= sh_degree <= 3 or (sh_degree + 1) ** 2 > sh_coefficients.shape[1]:
-        raise ValueError(f"degree {sh_degree} does not fit {sh_coefficients.shape[1]} coefficients")
+    parts = sh_coefficients if isinstance(sh_coefficients, tuple) else (sh_coefficients,)
+    if any(part.ndim != 3 or (len(part), part.shape[2]) != (count, 3) for part in parts):
+        raise ValueError(f"sh_coefficients must be [{count}, S, 3], not {[tuple(part.shape) for part in parts]}")
+    if len(parts) == 2 and parts[0].shape[1] != 1:
+        raise ValueError(f"there is one constant coefficient, not {parts[0].shape[1]}")
+    coefficients = sum(part.shape[1] for part in parts)
+    if not 0 <= sh_degree <= 3 or (sh_degree + 1) ** 2 > coefficients:
+        raise ValueError(f"degree {sh_degree} does not fit {coefficients} coefficients")
     if extras is not None and (extras.ndim != 2 or len(extras) != count):
         raise ValueError(f"extras must be [{count}, E], not {tuple(extras.shape)}")
     if settings.near_plane <= 0:

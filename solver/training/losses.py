@@ -27,24 +27,22 @@ def photo_loss(
         rendering = torch.lerp(rendering.detach(), rendering, mask[..., None])
         weights = weights * mask
     total = 3 * weights.sum().clamp(min=1)
-    l1 = (weights[..., None] * (rendering - photo).abs()).sum() / total
-    if ssim_weight == 0:
-        return l1
-    d_ssim = (3 * weights.sum() - sum_of_ssim(rendering, photo, weights)) / (2 * total)
-    return (1 - ssim_weight) * l1 + ssim_weight * d_ssim
+    return sum_of_dissimilarity(rendering, photo, weights, ssim_weight) / total
 
 
-def sum_of_ssim(
-    a: Tensor,  # [H, W, C]
-    b: Tensor,  # [H, W, C]
+def sum_of_dissimilarity(
+    a: Tensor,  # [H, W, 3]
+    b: Tensor,  # [H, W, 3]
     weights: Tensor,  # [H, W]
+    ssim_weight: float,
 ) -> Tensor:  # []
-    """The weighted sum of the SSIM map; the gradient to `b` is not needed and may be missing."""
+    """The weighted sum of (1 - w) |a - b| + w (1 - SSIM) / 2; the gradient to `b` is not needed and may be missing."""
     if a.device.type == "cpu" and a.dtype == torch.float32:
-        from solver.training import fused_ssim
+        from solver.training import fused_loss
 
-        return fused_ssim.sum_of_ssim(a, b, weights)
-    return (weights * ssim_map(a, b)).sum()
+        return fused_loss.sum_of_dissimilarity(a, b, weights, ssim_weight)
+    difference = (1 - ssim_weight) * (weights[..., None] * (a - b).abs()).sum()
+    return difference + ssim_weight / 2 * (weights * (1 - ssim_map(a, b))).sum()
 
 
 def ssim_map(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> [C, H, W]

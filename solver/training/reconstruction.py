@@ -50,7 +50,7 @@ class Reconstruction:
             g.quaternions,
             g.scales,
             g.opacities,
-            g.sh_coefficients,
+            (g.sh_constant, g.sh_rest),
             view,
             sh_degree=self.active_sh_degree,
             aperture=aperture,

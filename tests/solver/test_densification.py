@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from solver.capture.types import Camera, Photo
-from solver.gaussians.densification import densify, perturb, shared_between_copies
+from solver.gaussians import random_walk
+from solver.gaussians.densification import densify, perturb, shaped_noise, shared_between_copies
 from solver.gaussians.model import Gaussians, rotation_matrices
 from solver.training.photos import TrainingPhoto
 from solver.training.trainer import outside_masks
@@ -153,3 +154,15 @@ def test_masks_say_what_is_not_the_subject():
     assert outside_masks(means, [photo_of(left), *others]).tolist() == [False] * 4  # a fifth of the photos
     assert outside_masks(means, [photo_of(left), *others[:2]]).tolist() == [False, True, False, False]
     assert outside_masks(means, [photo_of(torch.zeros(10, 20))]).tolist() == [False] * 4
+
+
+def test_the_fused_walk_is_the_written_out_one():
+    gaussians = random_gaussians(300).detached()
+    random = torch.Generator().manual_seed(5)
+    chosen = torch.randperm(300, generator=random)[:170]
+    white, amounts = torch.randn(170, 3, generator=random), torch.rand(170, generator=random)
+    double = gaussians.map(lambda tensor: tensor.double())
+    expected = double.means.clone()
+    expected[chosen] += amounts[:, None] * shaped_noise(double, chosen, white.double())
+    random_walk.step(gaussians, chosen, white, amounts)
+    torch.testing.assert_close(gaussians.means.double(), expected, atol=1e-6, rtol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from solver.training.losses import photo_loss, ssim_map, sum_of_ssim
+from solver.training.losses import photo_loss, ssim_map, sum_of_dissimilarity
 
 
 def images(height: int = 24, width: int = 31) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,15 +71,16 @@ def test_equal_images_have_no_loss():
     assert float(photo_loss(a, a, torch.zeros(24, 31, dtype=torch.float64), None, 0.2)) == 0
 
 
+@pytest.mark.parametrize("ssim_weight", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("size", [(24, 31), (5, 40), (1, 1), (40, 8)])
-def test_fused_ssim_agrees_with_the_convolution(size):
+def test_the_fused_loss_agrees_with_the_convolution(size, ssim_weight):
     a, b = images(*size)
     weights = torch.rand(size, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     exact = a.clone().requires_grad_()
-    expected = (weights * ssim_map(exact, b)).sum()
+    expected = sum_of_dissimilarity(exact, b, weights, ssim_weight)
     expected.backward()
     fused = a.float().requires_grad_()
-    total = sum_of_ssim(fused, b.float(), weights.float())
+    total = sum_of_dissimilarity(fused, b.float(), weights.float(), ssim_weight)
     total.backward()
     assert float(total.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
     np.testing.assert_allclose(fused.grad, exact.grad, atol=1e-3 * float(exact.grad.abs().max()))

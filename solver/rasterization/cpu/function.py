@@ -25,7 +25,7 @@ def render(
     quaternions: Tensor,  # [N, 4]
     scales: Tensor,  # [N, 3]
     opacities: Tensor,  # [N]
-    sh_coefficients: Tensor,  # [N, S, 3]
+    sh_coefficients: Tensor | tuple[Tensor, Tensor],  # [N, S, 3], or [N, 1, 3] and [N, S - 1, 3]
     extras: Tensor | None,  # [N, E]
     view: View,
     aperture: Aperture | None,
@@ -35,7 +35,9 @@ def render(
     """Composite colour, depth and extras in float32; see `interface.rasterize` for the arguments."""
     if extras is None:
         extras = means.new_zeros(len(means), 0)
-    gaussians = (means, quaternions, scales, opacities, sh_coefficients, extras)
+    if not isinstance(sh_coefficients, tuple):
+        sh_coefficients = sh_coefficients[:, :1], sh_coefficients[:, 1:]
+    gaussians = (means, quaternions, scales, opacities, *sh_coefficients, extras)
     samples, residual = np.zeros((1, 2)), 1.0
     if aperture is not None and aperture.samples is not None:
         samples, residual = np.ascontiguousarray(aperture.samples.double().numpy()), aperture.residual

@@ -162,8 +162,8 @@ def _ellipse(x, y, z, opacity, blur, fx, fy, cx, cy, width, height, scales, n, W
 
 
 @kernel(
-    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[:,:,::1], float32[:,::1],"
-    "float64[::1], float64[:,::1], float64, int64, int64, int64, float64, float64, float64, boolean,"
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[:,:,::1], float32[:,:,::1],"
+    "float32[:,::1], float64[::1], float64[:,::1], float64, int64, int64, int64, float64, float64, float64, boolean,"
     "float32[:,:,::1], float32[:,::1], boolean[:,::1], int64, int64)"
 )
 def project(
@@ -171,7 +171,8 @@ def project(
     quaternions,  # [N, 4]
     scales,  # [N, 3]
     opacities,  # [N]
-    sh_coefficients,  # [N, S, 3]
+    sh_constant,  # [N, 1, 3]
+    sh_rest,  # [N, S - 1, 3]
     extras,  # [N, E]
     camera,  # [21]
     samples,  # [M, 2], points of the pupil in its diameters
@@ -238,11 +239,13 @@ def project(
 
         dx, dy, dz, _ = _direction(camera, means, n)
         fill_basis(sh_degree, dx, dy, dz, basis)
-        red, green, blue = 0.5, 0.5, 0.5
-        for s in range((sh_degree + 1) ** 2):
-            red += basis[s] * sh_coefficients[n, s, 0]
-            green += basis[s] * sh_coefficients[n, s, 1]
-            blue += basis[s] * sh_coefficients[n, s, 2]
+        red = 0.5 + basis[0] * sh_constant[n, 0, 0]
+        green = 0.5 + basis[0] * sh_constant[n, 0, 1]
+        blue = 0.5 + basis[0] * sh_constant[n, 0, 2]
+        for s in range((sh_degree + 1) ** 2 - 1):
+            red += basis[s + 1] * sh_rest[n, s, 0]
+            green += basis[s + 1] * sh_rest[n, s, 1]
+            blue += basis[s + 1] * sh_rest[n, s, 2]
         features[n, 0] = max(red, 0.0)
         features[n, 1] = max(green, 0.0)
         features[n, 2] = max(blue, 0.0)
@@ -283,18 +286,19 @@ def _quaternion_gradient(w, x, y, z, length, v_R, v_quaternions, n):
 
 
 @kernel(
-    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[:,:,::1],"
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[:,:,::1], float32[:,:,::1],"
     "float64[::1], float64[:,::1], float64, int64, int64, int64, float64, boolean,"
     "float32[:,::1], boolean[:,::1], float32[:,::1], int64[::1], int64[::1], int32[::1],"
-    "float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[:,:,::1], float32[:,::1],"
-    "float64[:,::1], int64, int64)"
+    "float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[:,:,::1], float32[:,:,::1],"
+    "float32[:,::1], float64[:,::1], int64, int64)"
 )
 def project_backward(
     means,  # [N, 3]
     quaternions,  # [N, 4]
     scales,  # [N, 3]
     opacities,  # [N]
-    sh_coefficients,  # [N, S, 3]
+    sh_constant,  # [N, 1, 3]
+    sh_rest,  # [N, S - 1, 3]
     camera,  # [21]
     samples,  # [M, 2], points of the pupil in its diameters
     residual,
@@ -313,7 +317,8 @@ def project_backward(
     v_quaternions,  # [N, 4], written
     v_scales,  # [N, 3], written
     v_opacities,  # [N], written
-    v_sh_coefficients,  # [N, S, 3], written
+    v_sh_constant,  # [N, 1, 3], written
+    v_sh_rest,  # [N, S - 1, 3], written
     v_extras,  # [N, E], written
     v_camera,  # [chunks, 21], written
     part,
@@ -351,7 +356,8 @@ def project_backward(
                 v_means[n] = 0.0
                 v_quaternions[n] = 0.0
                 v_scales[n] = 0.0
-                v_sh_coefficients[n] = 0.0
+                v_sh_constant[n] = 0.0
+                v_sh_rest[n] = 0.0
                 v_extras[n] = 0.0
                 continue
             x, y, z = _camera_point(camera, means, n)
@@ -510,17 +516,16 @@ def project_backward(
             v_red = v_features[0] if features[n, 0] > 0.0 else 0.0
             v_green = v_features[1] if features[n, 1] > 0.0 else 0.0
             v_blue = v_features[2] if features[n, 2] > 0.0 else 0.0
-            for s in range(used):
-                v_sh_coefficients[n, s, 0] = v_red * basis[s]
-                v_sh_coefficients[n, s, 1] = v_green * basis[s]
-                v_sh_coefficients[n, s, 2] = v_blue * basis[s]
-                v_basis[s] = (
-                    v_red * sh_coefficients[n, s, 0]
-                    + v_green * sh_coefficients[n, s, 1]
-                    + v_blue * sh_coefficients[n, s, 2]
-                )
-            for s in range(used, sh_coefficients.shape[1]):
-                v_sh_coefficients[n, s] = 0.0
+            v_sh_constant[n, 0, 0] = v_red * basis[0]
+            v_sh_constant[n, 0, 1] = v_green * basis[0]
+            v_sh_constant[n, 0, 2] = v_blue * basis[0]
+            for s in range(used - 1):
+                v_sh_rest[n, s, 0] = v_red * basis[s + 1]
+                v_sh_rest[n, s, 1] = v_green * basis[s + 1]
+                v_sh_rest[n, s, 2] = v_blue * basis[s + 1]
+                v_basis[s + 1] = v_red * sh_rest[n, s, 0] + v_green * sh_rest[n, s, 1] + v_blue * sh_rest[n, s, 2]
+            for s in range(used - 1, sh_rest.shape[1]):
+                v_sh_rest[n, s] = 0.0
             v_dx, v_dy, v_dz = direction_gradient(sh_degree, dx, dy, dz, v_basis)
             radial = v_dx * dx + v_dy * dy + v_dz * dz
             v_dx = (v_dx - radial * dx) / distance

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The weighted sum of an SSIM map and its gradient in one go, for processors.
+"""The photo loss with its gradient in one go, for processors: absolute difference and structural similarity.
 
-PyTorch's convolution and its backward cost several times the rasterizer. Here both are separable, and the gradient is
-written out. Notation: G* is smoothing with the window, which is its own transpose; with m = G*a, n = G*b,
+PyTorch's convolution and its backward cost several times the rasterizer. Here smoothing is separable, and the gradient
+is written out. Notation: G* is smoothing with the window, which is its own transpose; with m = G*a, n = G*b,
 A = G*a^2, B = G*b^2, X = G*ab the map is
 
     S = (2 m n + C1) / (m^2 + n^2 + C1) * (2 (X - m n) + C2) / (A - m^2 + B - n^2 + C2)
@@ -28,25 +28,33 @@ def _padded(width: int) -> int:
     return -(-width // LANES) * LANES + 2 * _MARGIN
 
 
-@kernel("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,:,::1], int64, int64)", fast=True)
+@kernel(
+    "void(float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32[:,:,:,::1], float64[::1], int64, int64)",
+    fast=True,
+)
 def _fill_products(
     a,  # [H, W, C]
     b,  # [H, W, C]
+    weights,  # [H, W]
     planes,  # [5, C, H, padded]: a, b, a^2, b^2, ab; written between the margins
+    totals,  # [H], written: the weighted sum of |a - b|
     part,
     parts,
 ):
     """The images whose smoothings are the moments, for every `parts`-th row."""
     height, width, channels = a.shape
     for row in range(part, height, parts):
+        row_total = np.float32(0)
         for x in range(width):
             for c in range(channels):
                 u, v = a[row, x, c], b[row, x, c]
+                row_total += weights[row, x] * abs(u - v)
                 planes[0, c, row, _MARGIN + x] = u
                 planes[1, c, row, _MARGIN + x] = v
                 planes[2, c, row, _MARGIN + x] = u * u
                 planes[3, c, row, _MARGIN + x] = v * v
                 planes[4, c, row, _MARGIN + x] = u * v
+        totals[row] = row_total
 
 
 @kernel("void(float32[:,:,::1], float32[:,:,::1], float32[::1], int64, int64)", fast=True)
@@ -117,62 +125,73 @@ def _map_and_derivatives(
             totals[channel, row] = line_total
 
 
-@kernel("void(float32[:,:,::1], float32[:,:,::1], float32[:,:,:,::1], float32[:,:,::1], int64, int64)", fast=True)
+@kernel(
+    "void(float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32, float32[:,:,:,::1], float32[:,:,::1],"
+    "int64, int64)",
+    fast=True,
+)
 def _gather_gradient(
     a,  # [H, W, C]
     b,  # [H, W, C]
+    weights,  # [H, W]
+    ssim_weight,
     smoothed,  # [3, C, H, padded], smoothed derivatives
     gradient,  # [H, W, C], written
     part,
     parts,
 ):
-    """The gradient to a, for every `parts`-th row."""
+    """The gradient of the loss to a, for every `parts`-th row."""
     height, width, channels = a.shape
-    two = np.float32(2)
+    one, two = np.float32(1), np.float32(2)
+    similarity = -ssim_weight / two
     for row in range(part, height, parts):
         for column in range(width):
             x = _MARGIN + column
             for c in range(channels):
-                rest = two * a[row, column, c] * smoothed[1, c, row, x] + b[row, column, c] * smoothed[2, c, row, x]
-                gradient[row, column, c] = smoothed[0, c, row, x] + rest
+                u, v = a[row, column, c], b[row, column, c]
+                rest = two * u * smoothed[1, c, row, x] + v * smoothed[2, c, row, x]
+                slope = (one - ssim_weight) * weights[row, column] * np.sign(u - v)
+                gradient[row, column, c] = slope + similarity * (smoothed[0, c, row, x] + rest)
 
 
-class _SumOfSsim(torch.autograd.Function):
+class _SumOfDissimilarity(torch.autograd.Function):
     @staticmethod
-    def forward(context, a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
+    def forward(context, a: Tensor, b: Tensor, weights: Tensor, ssim_weight: float) -> Tensor:
         image, photo, pixels = (tensor.detach().contiguous().numpy() for tensor in (a, b, weights))
         height, width, channels = image.shape
         products = np.zeros((5, channels, height, _padded(width)), np.float32)
         moments = np.empty_like(products)
         derivatives = np.zeros_like(products[:3])
-        totals = np.empty((channels, height))
+        differences, similarities = np.empty(height), np.empty((channels, height))
         gradient = np.empty_like(image)
-        smoothing = window()
+        smoothing, share = window(), np.float32(ssim_weight)
 
         def smooth(planes: np.ndarray, result: np.ndarray) -> None:
             flat = (planes.shape[0] * channels, height, planes.shape[-1])
-            threads.run(lambda *share: _smooth(planes.reshape(flat), result.reshape(flat), smoothing, *share))
+            threads.run(lambda *part: _smooth(planes.reshape(flat), result.reshape(flat), smoothing, *part))
 
-        threads.run(lambda *share: _fill_products(image, photo, products, *share))
+        threads.run(lambda *part: _fill_products(image, photo, pixels, products, differences, *part))
         smooth(products, moments)
-        threads.run(lambda *share: _map_and_derivatives(moments, pixels, derivatives, totals, C1, C2, *share))
+        threads.run(lambda *part: _map_and_derivatives(moments, pixels, derivatives, similarities, C1, C2, *part))
         smoothed = moments[:3]  # no longer needed: its memory serves the gradient
         smooth(derivatives, smoothed)
-        threads.run(lambda *share: _gather_gradient(image, photo, smoothed, gradient, *share))
+        threads.run(lambda *part: _gather_gradient(image, photo, pixels, share, smoothed, gradient, *part))
         context.save_for_backward(torch.from_numpy(gradient))
-        return torch.tensor(totals.sum(), dtype=a.dtype)
+        dissimilarity = (channels * pixels.sum(dtype=np.float64) - similarities.sum()) / 2
+        return torch.tensor((1 - ssim_weight) * differences.sum() + ssim_weight * dissimilarity, dtype=a.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context, output_gradient: Tensor):
         (gradient,) = context.saved_tensors
-        return output_gradient * gradient, None, None
+        return output_gradient * gradient, None, None, None
 
 
-def sum_of_ssim(
+def sum_of_dissimilarity(
     a: Tensor,  # [H, W, C]
     b: Tensor,  # [H, W, C]
     weights: Tensor,  # [H, W]
+    ssim_weight: float,
 ) -> Tensor:  # []
-    """The weighted sum of the SSIM map of float32 images on the processor; the gradient goes to `a` only."""
-    return _SumOfSsim.apply(a, b, weights)
+    """`losses.sum_of_dissimilarity` of float32 images on the processor; the gradient goes to `a` only."""
+    return _SumOfDissimilarity.apply(a, b, weights, ssim_weight)
