@@ -96,9 +96,9 @@ def measure_passes(count: int, sizes: Sizes, rounds: int) -> dict[str, Any]:
     variants: dict[str, Callable[[], object]] = {}
     for number in THREADS:
         variants[f"plain, forward, {number}"] = partial(_forward, scene, None, number)
-        variants[f"plain, {number}"] = partial(_forward_backward, scene, None, number)
-        variants[f"dilated, {number}"] = partial(_forward_backward, scene, scene.aperture, number)
-        variants[f"pupil, {number}"] = partial(_forward_backward, scene, sampled, number)
+        variants[f"plain, {number}"] = _passes(scene, None, number)
+        variants[f"dilated, {number}"] = _passes(scene, scene.aperture, number)
+        variants[f"pupil, {number}"] = _passes(scene, sampled, number)
     return {"gaussians": count, "sizes": sizes, "ms": _take_turns(variants, rounds)}
 
 
@@ -135,7 +135,7 @@ def measure_iteration(count: int, sizes: Sizes, folder: Path, rounds: int) -> di
         aperture = scene.aperture if defocus == "dilation" else None
         for number in THREADS:
             variants[f"{defocus}, iteration, {number}"] = partial(_with_threads, number, trainer.train_one_step)
-            variants[f"{defocus}, passes, {number}"] = partial(_forward_backward, scene, aperture, number)
+            variants[f"{defocus}, passes, {number}"] = _passes(scene, aperture, number)
     return {"gaussians": count, "sizes": sizes, "ms": _take_turns(variants, rounds)}
 
 
@@ -149,9 +149,9 @@ def measure_slow() -> dict[str, Any]:
 
     variants: dict[str, Callable[[], object]] = {
         "30,000 Gaussians, plain PyTorch": plain_torch,
-        "30,000 Gaussians, this": partial(_forward_backward, large, None, 1),
-        "1,000 Gaussians at 80 x 60, reference": partial(_forward_backward, small, None, 1, "reference"),
-        "1,000 Gaussians at 80 x 60, this": partial(_forward_backward, small, None, 1),
+        "30,000 Gaussians, this": _passes(large, None, 1),
+        "1,000 Gaussians at 80 x 60, reference": _passes(small, None, 1, "reference"),
+        "1,000 Gaussians at 80 x 60, this": _passes(small, None, 1),
     }
     return {"ms": _take_turns(variants, 3)}
 
@@ -161,17 +161,20 @@ def _forward(scene: BenchmarkScene, aperture: Aperture | None, number: int) -> N
         _with_threads(number, lambda: scene.render(aperture))
 
 
-def _forward_backward(scene: BenchmarkScene, aperture: Aperture | None, number: int, backend: Backend = "cpu") -> None:
+def _passes(
+    scene: BenchmarkScene, aperture: Aperture | None, number: int, backend: Backend = "cpu"
+) -> Callable[[], None]:
+    """Forward and backward with gradients to all Gaussians, on `number` threads."""
     leaves = scene.with_gradients()
+    height, width = scene.view.height, scene.view.width
+    gradients = [torch.ones(height, width, 3), torch.ones(height, width), torch.ones(height, width)]
 
-    def passes() -> None:
+    def once() -> None:
         rendering = leaves.render(aperture, backend)
-        torch.autograd.backward(
-            [rendering.colour, rendering.depth, rendering.alpha],
-            [torch.ones_like(rendering.colour), torch.ones_like(rendering.depth), torch.ones_like(rendering.alpha)],
-        )
+        torch.autograd.backward([rendering.colour, rendering.depth, rendering.alpha], gradients)
+        leaves.forget_gradients()
 
-    _with_threads(number, passes)
+    return partial(_with_threads, number, once)
 
 
 def _with_threads(number: int, work: Callable[[], object]) -> None:

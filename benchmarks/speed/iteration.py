@@ -3,6 +3,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,27 @@ from solver.training.trainer import Trainer
 _STEP, _STEPS = 501, 1000  # in the middle of a run: with blur and weights, and no densification for 99 steps
 
 
+def _turn(angle: float) -> torch.Tensor:  # [4, 4]
+    """A rotation about the vertical axis."""
+    result = torch.eye(4)
+    result[0, 0] = result[2, 2] = math.cos(angle)
+    result[0, 2], result[2, 0] = math.sin(angle), -math.sin(angle)
+    return result
+
+
 def make_trainer(scene: BenchmarkScene, folder: Path, defocus: str) -> Trainer:
     """A trainer in the middle of its run whose Gaussians are those of `scene`, and whose photos show them."""
-    view = scene.view
-    with torch.no_grad():
-        image = scene.render(scene.aperture).colour
-    pixels = (255 * linear_to_srgb(image.clamp(0, 1))).round().byte().numpy()
     (folder / "images").mkdir(parents=True)
-    camera_to_world = np.linalg.inv(view.world_to_camera.numpy().astype(np.float64)) @ np.diag([1, -1, -1, 1])
-    frames = []
-    for index in range(3):
+    view, frames = scene.view, []
+    for index, angle in enumerate((-0.1, 0.0, 0.1)):
+        turned = replace(view, world_to_camera=view.world_to_camera @ _turn(angle))
+        with torch.no_grad():
+            image = replace(scene, view=turned).render(scene.aperture).colour
         name = f"images/photo_{index}.png"
+        pixels = (255 * linear_to_srgb(image.clamp(0, 1))).round().byte().numpy()
         Image.fromarray(pixels).save(folder / name)
-        frames.append({"file_path": name, "transform_matrix": camera_to_world.tolist()})
+        pose = np.linalg.inv(turned.world_to_camera.numpy().astype(np.float64)) @ np.diag([1, -1, -1, 1])
+        frames.append({"file_path": name, "transform_matrix": pose.tolist()})
     focal, cx, cy = (float(view.K[place]) for place in ((0, 0), (0, 2), (1, 2)))
     lens = {"f_number": 9.0, "focal_length_mm": 100.0, "unit_mm": 1.0}
     size = {"fl_x": focal, "fl_y": focal, "cx": cx, "cy": cy, "w": view.width, "h": view.height}

@@ -11,6 +11,7 @@ from torch import Tensor
 from solver.rasterization import Aperture, Backend, Rendering, View, rasterize
 
 Sizes = Literal["initial", "trained"]
+_GAUSSIANS = ("means", "quaternions", "scales", "opacities", "sh_coefficients")
 _DISTANCE, _FIELD_WIDTH = 85.0, 20.0  # mm, of a macro photo of something small
 
 
@@ -28,8 +29,12 @@ class BenchmarkScene:
 
     def with_gradients(self) -> "BenchmarkScene":
         """The same Gaussians as leaves that gradients are wanted for."""
-        names = ("means", "quaternions", "scales", "opacities", "sh_coefficients")
-        return replace(self, **{name: getattr(self, name).clone().requires_grad_() for name in names})
+        return replace(self, **{name: getattr(self, name).clone().requires_grad_() for name in _GAUSSIANS})
+
+    def forget_gradients(self) -> None:
+        """Let them go, as an optimizer does."""
+        for name in _GAUSSIANS:
+            getattr(self, name).grad = None
 
     def render(self, aperture: Aperture | None, backend: Backend = "cpu") -> Rendering:
         """Rasterize at degree 3."""
