@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from solver.errors import SolverError
 
 Preset = Literal["draft", "standard", "high"]
-Defocus = Literal["dilation", "none"]
+Defocus = Literal["dilation", "pupil", "none"]
 TrainOn = Literal["photos", "sharp"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 
@@ -22,7 +22,7 @@ class ReconstructionSettings:
     iterations: int = 3000  # optimization steps, one photo each
     max_size: int = 800  # longest side that photos are resampled to, px
     max_gaussians: int = 60_000  # budget of the densification
-    defocus: Defocus = "dilation"  # how blur is rendered while training; "none" is plain splatting
+    defocus: Defocus = "dilation"  # how blur is rendered while training (docs/how_it_works.md)
     train_on: TrainOn = "photos"  # "sharp" trains on a capture's ground truth: the ceiling for quality
     hold_out: int = 0  # keep every n-th photo out of training and measure on it; 0 keeps none
     seed: int = 0  # of every random choice
@@ -33,6 +33,8 @@ class ReconstructionSettings:
     initial_gaussians: int = 15_000  # sparse points are topped up with random ones to this number
     ssim_weight: float = 0.2  # share of D-SSIM in the photo loss, the rest is L1
     defocus_warm_up: float = 0.05  # part of the run that renders as a pinhole, while geometry is still a cloud
+    pupil_from: float = 0.4  # with "pupil": part of the run after which views from points of the pupil replace dilation
+    pupil_samples: int = 6  # of them
     focus_weighting_from: float = 0.3  # part of the run after which pixels in focus count more
     focus_weight_coc: float = 3.0  # circle of confusion that halves a pixel's weight then, px
     antialiased: bool = True  # keep the energy of splats smaller than a pixel
@@ -79,6 +81,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "sh_degree_interval": (0.001, 1),
     "ssim_weight": _SHARE,
     "defocus_warm_up": _SHARE,
+    "pupil_from": _SHARE,
+    "pupil_samples": (1, 64),
     "means_rate_final": _SHARE,
     "densify_until": _SHARE,
     "dead_opacity": _SHARE,

@@ -29,11 +29,13 @@ class Lens:
     nominal_pupil_diameters_mm: list[float | None]  # A, focal length over f-number
     initial_pupil_diameters: list[float]  # A, scene unit
 
-    def aperture(self, photo: int) -> Aperture:
-        """The lens as it was for one photo."""
+    def aperture(self, photo: int, samples: Tensor | None = None) -> Aperture:
+        """The lens as it was for one photo, looked through as a whole or at `samples` [M, 2] of `pupil_samples`."""
         return Aperture(
             pupil_diameter=self.log_pupil_diameters[self.pupil_of_photo[photo]].exp(),
             inverse_focus_distance=self.inverse_focus_distances[photo],
+            samples=samples,
+            residual=1.0 if samples is None else len(samples) ** -0.5,
         )
 
     def pupil_diameter(self, photo: int) -> float:

@@ -15,7 +15,7 @@ _GRID = 9  # focus distances tried before the search is refined between the best
 def psnr_of_photo(scene: Reconstruction, index: int, target: TrainingPhoto, *, defocused: bool) -> float | None:
     """PSNR of the rendering against the photo in sRGB, dB, over its mask; None where the mask is empty."""
     with torch.no_grad():
-        aperture = scene.lens.aperture(index) if defocused else None
+        aperture = scene.aperture(index) if defocused else None
         rendering = scene.render(view_of_photo(target.photo, scene.device), aperture)
         squared = (linear_to_srgb(rendering.colour).clamp(0, 1) - target.image).square()
         if target.mask is None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from solver.capture.types import Camera, Capture, Photo
 from solver.config import ReconstructionSettings
 from solver.defocus.lens import Lens
+from solver.defocus.pupil import pupil_samples
 from solver.gaussians.model import Gaussians
 from solver.rasterization import Aperture, Backend, RasterizationSettings, Rendering, View, rasterize
 
@@ -60,6 +61,11 @@ class Reconstruction:
             ),
             backend=self.backend,
         )
+
+    def aperture(self, photo: int, turn: float = 0.0) -> Aperture:
+        """The lens of a photo as the end of training saw it; `turn` (radians) chooses the points of the pupil."""
+        samples = pupil_samples(self.settings.pupil_samples, turn) if self.settings.defocus == "pupil" else None
+        return self.lens.aperture(photo, samples)
 
     def _near_plane(self, world_to_camera: Tensor) -> float:
         centre = torch.as_tensor(self.scene_centre, dtype=torch.float32)

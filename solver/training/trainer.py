@@ -156,6 +156,8 @@ class Trainer:
     def _aperture(self, index: int, part: float) -> Aperture | None:
         if not uses_defocus(self.settings) or part < self.settings.defocus_warm_up:
             return None
+        if self.settings.defocus == "pupil" and part >= self.settings.pupil_from:
+            return self.scene.aperture(index, 2 * np.pi * float(torch.rand((), generator=self.generator)))
         return self.scene.lens.aperture(index)
 
     def _next_photo(self) -> int:
