@@ -13,14 +13,15 @@ from benchmarks.quality_table.cells import code_hash, key_of, write_aside
 from benchmarks.quality_table.children import ROOT
 from benchmarks.quality_table.methods import Budget, Method
 
-_ROOMS = ("optics", "capture", "gaussians", "rasterization", "defocus", "training")
+_ROOMS = ("kernels", "optics", "capture", "gaussians", "rasterization", "defocus", "training", "export")
 _TRAINING = (*(f"solver/{room}" for room in _ROOMS), "solver/config.py", "solver/reconstruct.py")
 _RESUMABLE = ("--resume", "--events", "json")
-_MEASURING = ("solver/evaluation", "solver/capture", "solver/optics")
+_MEASURING = ("solver/evaluation", "solver/capture", "solver/optics", "solver/export/images.py")
+_READING = ("solver/capture", "solver/optics", "solver/export/images.py", "solver/evaluation/truth.py")
 _PREPARING = {
     "photos": (),
-    "deconvolved": ("benchmarks/baselines/deconvolution.py", "benchmarks/quality_table/prepare.py", "solver/optics"),
-    "stack": ("benchmarks/baselines/focus_stack.py", "benchmarks/quality_table/prepare.py", "solver/optics"),
+    "deconvolved": ("benchmarks/baselines/deconvolution.py", "benchmarks/quality_table/prepare.py", *_READING),
+    "stack": ("benchmarks/baselines/focus_stack.py", "benchmarks/quality_table/prepare.py", *_READING),
 }
 
 
@@ -146,7 +147,7 @@ def _picture(stem: str, train: Step, capture: Path, view: str) -> Step:
     return Step(
         name=f"{stem}-picture",
         kind="picture",
-        key=key_of(train.key, view, capture_key(capture)),
+        key=key_of(train.key, view, capture_key(capture), _hash("solver/evaluation/render.py", *_READING)),
         arguments=("-m", "solver", "render", train.output, "--cameras", cameras, "--output", output),
         output=output,
         begin=lambda: _write_camera(capture / "transforms.json", view, cameras),

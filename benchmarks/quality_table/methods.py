@@ -24,6 +24,7 @@ METHODS = (
     Method("stack", "focus stack", "stack", ("--defocus", "none")),
     Method("plain", "plain splatting", "photos", ("--defocus", "none")),
     Method("dilation", "ours: dilation", "photos", ("--defocus", "dilation"), finds_lens=True),
+    Method("pupil", "ours: pupil samples", "photos", ("--defocus", "pupil"), finds_lens=True),
     Method("oracle", "oracle: sharp photos", "photos", ("--train-on", "sharp")),
 )
 FLOOR, CEILING = "plain", "oracle"  # what recovery is measured between
