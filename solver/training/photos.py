@@ -21,7 +21,15 @@ class TrainingPhoto:
     photo: Photo
     image: Tensor  # [H, W, 3], sRGB
     mask: Tensor | None  # [H, W], 1 on the subject
-    mask_distance: Tensor | None = None  # [H, W], px to the nearest pixel of the subject, where the mask has any
+    beside: "Beside | None" = None  # where the mask leaves anything of the photo
+
+
+@dataclass(frozen=True)
+class Beside:
+    """How far pixels are from the masked subject."""
+
+    distance: Tensor  # [H, W], px to the nearest pixel of the subject, 0 on it
+    nearest: Tensor  # [H, W] int64, that pixel's index in the flattened image
 
 
 def load_training_photos(capture: Capture, device: torch.device) -> list[TrainingPhoto]:
@@ -35,15 +43,17 @@ def load_training_photos(capture: Capture, device: torch.device) -> list[Trainin
         size = (photo.camera.width, photo.camera.height)
         image = torch.from_numpy(linear_to_srgb(load_photo(photo, *size))).to(device)
         mask = None if photo.mask_path is None else torch.from_numpy(load_mask(photo, *size)).to(device)
-        loaded.append(TrainingPhoto(photo, image, mask, None if mask is None else _distance(mask)))
+        loaded.append(TrainingPhoto(photo, image, mask, None if mask is None else _beside(mask)))
     if all(entry.mask is not None and not entry.mask.any() for entry in loaded):
         folder = None if loaded[0].photo.mask_path is None else loaded[0].photo.mask_path.parent
         raise SolverError("the masks are all black", where=folder, remedy="make the subject white in them")
     return loaded
 
 
-def _distance(mask: Tensor) -> Tensor | None:  # [H, W] -> [H, W]
+def _beside(mask: Tensor) -> Beside | None:  # [H, W]
     subject = mask.cpu().numpy() >= 0.5
     if not subject.any():
         return None
-    return torch.from_numpy(distance_transform_edt(~subject).astype(np.float32)).to(mask.device)
+    distance, (rows, columns) = distance_transform_edt(~subject, return_indices=True)
+    nearest = torch.from_numpy(rows.astype(np.int64) * mask.shape[1] + columns)
+    return Beside(torch.from_numpy(distance.astype(np.float32)).to(mask.device), nearest.to(mask.device))

@@ -27,7 +27,7 @@ from solver.optics.sharpness import local_sharpness
 from solver.rasterization import Aperture, Backend, Rendering
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
 from solver.training.losses import photo_loss
-from solver.training.photos import TrainingPhoto, load_training_photos
+from solver.training.photos import Beside, TrainingPhoto, load_training_photos
 from solver.training.preview import write_preview
 from solver.training.reconstruction import Reconstruction, view_of_photo
 
@@ -130,8 +130,8 @@ class Trainer:
             settings.opacity_regularization * scene.gaussians.opacities.mean()
             + settings.scale_regularization * scene.gaussians.scales.mean() / scene.scene_size
         )
-        if target.mask_distance is not None:
-            spill = alpha_outside_mask(rendering, target.mask_distance, aperture, target.photo.camera.fx)
+        if target.beside is not None:
+            spill = alpha_outside_mask(rendering, target.beside, aperture, target.photo.camera.fx)
             regularization = regularization + settings.outside_mask_weight * spill
         (loss + regularization).backward()
         for optimizer in self.optimizers:
@@ -325,7 +325,7 @@ def focus_weights(
 
 def alpha_outside_mask(
     rendering: Rendering,
-    mask_distance: Tensor,  # [H, W], px to the nearest pixel of the subject
+    beside: Beside,
     aperture: Aperture | None,
     principal_distance_px: float,
 ) -> Tensor:  # []
@@ -333,11 +333,12 @@ def alpha_outside_mask(
 
     No photo says anything of such pixels, so that what is there would never be seen in training, but in every result.
     """
-    reach = torch.ones_like(mask_distance)  # the mask's edge runs somewhere through its pixels
+    reach = torch.ones_like(beside.distance)  # the mask's edge runs somewhere through its pixels
     if aperture is not None:
-        with torch.no_grad():
-            reach = reach + _rendered_coc(rendering, aperture, principal_distance_px) / 2
-    return (rendering.alpha * (mask_distance > reach)).sum() / (mask_distance == 0).sum().clamp(min=1)
+        with torch.no_grad():  # the blur of the subject's nearest edge, not of whatever floats there
+            coc = _rendered_coc(rendering, aperture, principal_distance_px)
+            reach = reach + coc.flatten()[beside.nearest] / 2
+    return (rendering.alpha * (beside.distance > reach)).sum() / (beside.distance == 0).sum().clamp(min=1)
 
 
 def _rendered_coc(rendering: Rendering, aperture: Aperture, principal_distance_px: float) -> Tensor:  # [H, W]

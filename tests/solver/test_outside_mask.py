@@ -13,27 +13,29 @@ from solver.capture.types import Camera, Capture, Photo
 from solver.config import settings_for
 from solver.events import Reporter
 from solver.rasterization import Aperture, Rendering
-from solver.training.photos import load_training_photos
+from solver.training.photos import Beside, load_training_photos
 from solver.training.reconstruction import view_of_photo
 from solver.training.trainer import Trainer, alpha_outside_mask
 
 DISTANCE = torch.tensor([[0.0, 0.0, 1.0, 2.0, 4.0, 6.0]])  # a subject of two pixels
+BESIDE = Beside(DISTANCE, torch.tensor([[0, 1, 1, 1, 1, 1]]))
 LENS = Aperture(torch.tensor(10.0), torch.tensor(1 / 100.0))
 PRINCIPAL_DISTANCE = 200.0
 DEPTH_OF_8_PX = 100 / 0.6  # 10 * 200 * (1/100 - 0.6/100) = 8
 
 
-def rendering(depth: float, alpha: torch.Tensor) -> Rendering:
-    surface = torch.full_like(alpha, depth)
+def rendering(depth: float, alpha: torch.Tensor, elsewhere: float | None = None) -> Rendering:
+    """A subject at `depth`, with what is beside it `elsewhere`."""
+    surface = torch.where(DISTANCE == 0, depth, depth if elsewhere is None else elsewhere)
     return Rendering(
         torch.zeros(*alpha.shape, 3), surface * alpha.detach(), alpha, None, torch.zeros(0, dtype=torch.bool)
     )
 
 
-def counted(depth: float, aperture: Aperture | None) -> list[float]:
+def counted(depth: float, aperture: Aperture | None, elsewhere: float | None = None) -> list[float]:
     """The gradient to the opacity of each pixel, in subjects."""
     alpha = torch.full(DISTANCE.shape, 0.5, requires_grad=True)
-    alpha_outside_mask(rendering(depth, alpha), DISTANCE, aperture, PRINCIPAL_DISTANCE).backward()
+    alpha_outside_mask(rendering(depth, alpha, elsewhere), BESIDE, aperture, PRINCIPAL_DISTANCE).backward()
     assert alpha.grad is not None
     return (2 * alpha.grad[0]).tolist()
 
@@ -50,6 +52,10 @@ def test_blur_may_spill_as_far_as_it_reaches():
     assert counted(DEPTH_OF_8_PX, LENS) == [0, 0, 0, 0, 0, 1]  # 4 px, and 1 for the mask's edge
 
 
+def test_a_blurred_floater_excuses_nothing():
+    assert counted(100.0, LENS, elsewhere=DEPTH_OF_8_PX) == [0, 0, 0, 1, 1, 1]
+
+
 def test_distances_come_from_the_masks(tmp_path: Path):
     masks = {
         "left": np.zeros((4, 6), np.uint8),
@@ -64,11 +70,12 @@ def test_distances_come_from_the_masks(tmp_path: Path):
         camera = Camera(6, 4, 10.0, 10.0, 3.0, 2.0)
         photos.append(Photo(name, tmp_path / f"{name}.png", camera, np.eye(4), mask_path=tmp_path / f"{name}_mask.png"))
     left, none, whole = load_training_photos(Capture(tmp_path, tuple(photos)), torch.device("cpu"))
-    assert left.mask_distance is not None
-    assert left.mask_distance[1].tolist() == [0, 0, 1, 2, 3, 4]
-    assert none.mask_distance is None, "an empty mask says nothing"
-    assert whole.mask_distance is not None
-    assert not whole.mask_distance.any()
+    assert left.beside is not None
+    assert left.beside.nearest[1].tolist() == [6, 7, 7, 7, 7, 7]
+    assert left.beside.distance[1].tolist() == [0, 0, 1, 2, 3, 4]
+    assert none.beside is None, "an empty mask says nothing"
+    assert whole.beside is not None
+    assert not whole.beside.distance.any()
 
 
 def left_outside(tiny_capture, folder: Path, weight: float) -> float:
@@ -102,7 +109,7 @@ def left_outside(tiny_capture, folder: Path, weight: float) -> float:
         return sum(
             float(
                 alpha_outside_mask(
-                    scene.render(view_of_photo(entry.photo, scene.device)), entry.mask_distance, None, 1.0
+                    scene.render(view_of_photo(entry.photo, scene.device)), entry.beside, None, 1.0
                 )
             )
             for entry in trainer.photos
