@@ -107,11 +107,7 @@ def left_outside(tiny_capture, folder: Path, weight: float) -> float:
     scene = trainer.run()
     with torch.no_grad():
         return sum(
-            float(
-                alpha_outside_mask(
-                    scene.render(view_of_photo(entry.photo, scene.device)), entry.beside, None, 1.0
-                )
-            )
+            float(alpha_outside_mask(scene.render(view_of_photo(entry.photo, scene.device)), entry.beside, None, 1.0))
             for entry in trainer.photos
         )
 
