@@ -403,7 +403,7 @@ def test_the_program_tells_a_person_in_a_sentence(tmp_path):
     run = solver("evaluate", tmp_path, "--ground-truth", tmp_path)
     assert run.returncode == 1
     assert run.stdout == ""
-    expected = f"Error: {tmp_path / 'result.json'}: the result's description is missing; check the path."
+    expected = f"Error: {tmp_path}: the capture has no ground truth; name the generated capture."
     assert run.stderr.splitlines() == ["Comparing with the truth", expected]
 
 

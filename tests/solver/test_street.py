@@ -218,4 +218,6 @@ def test_evaluate_writes_json(tiny_capture, deblurred, tmp_path, capsys):
     for key in ("psnr_deblurred", "psnr_novel", "ssim_deblurred", "ssim_novel"):
         assert numbers[key] is not None
         assert numbers[f"{key}_recoverable"] is not None
-    assert "psnr_deblurred" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "PSNR, dB" in told
+    assert f"{numbers['psnr_deblurred']:.2f}" in told
