@@ -2,19 +2,26 @@
 """Running a kernel on all threads. Kernels release Python's lock, so ordinary threads do.
 
 Numba's own layers are no use here: OpenMP's threads spin and fight PyTorch's, and the work queue aborts the
-process when two Python threads enter it.
+process when two Python threads enter it. Nor is `concurrent.futures`: a future's condition variable takes Python's
+lock several times over before the second thread can start. A queue of its own for each thread is one wake-up there and
+one back; calling a kernel (2 us) is short beside that, so nothing is gained by preparing arguments beforehand.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from queue import SimpleQueue
+from threading import Thread
 
 ENVIRONMENT_VARIABLE = "MACRO_RECONSTRUCTION_THREADS"
 
+_Share = Callable[[int, int], None]
+_Results = SimpleQueue[BaseException | None]
+_Tasks = SimpleQueue[tuple[_Share, int, int, _Results]]
+
 _chosen: int | None = None
+_workers: list[_Tasks] = []  # what the thread of each part but the first reads
 
 
 def thread_count() -> int:
@@ -39,25 +46,49 @@ def set_thread_count(count: int | None) -> None:
     _chosen = count
 
 
-def run(share: Callable[[int, int], None]) -> None:
+def run(share: _Share) -> None:
     """Call `share(part, parts)` for every part, one a thread, and wait for all; the first part runs right
-    here.
+    here. A part's exception is raised here once all have ended.
+
+    May be called from several threads at once, but not by a part.
     """
     parts = thread_count()
-    rest = [_pool(parts - 1).submit(share, part, parts) for part in range(1, parts)]
+    if parts == 1:
+        return share(0, 1)
+    results: _Results = SimpleQueue()
+    for part, tasks in enumerate(_tasks(parts - 1), start=1):
+        tasks.put((share, part, parts, results))
     try:
         share(0, parts)
     finally:
-        failures = [future.exception() for future in rest]
+        failures = [results.get() for _ in range(1, parts)]
     for failure in failures:
         if failure is not None:
             raise failure
+    return None
 
 
-@cache
-def _pool(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="kernels")
+def _tasks(count: int) -> list[_Tasks]:
+    """What the first `count` threads read, which are started if need be."""
+    while len(_workers) < count:  # two callers at once may start one too many, which then sleeps
+        tasks: _Tasks = SimpleQueue()
+        Thread(target=_work, args=(tasks,), name="kernels", daemon=True).start()
+        _workers.append(tasks)
+    return _workers[:count]
+
+
+def _work(tasks: _Tasks) -> None:
+    while True:
+        share, part, parts, results = tasks.get()
+        failure: BaseException | None = None
+        try:
+            share(part, parts)
+        except BaseException as error:  # `run` raises it
+            failure = error
+        del share  # with it would live what it closes over until the next task
+        results.put(failure)
+        del failure, results
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of its parent's threads
+    os.register_at_fork(after_in_child=_workers.clear)  # a forked process has none of its parent's threads
