@@ -212,3 +212,53 @@ load: Callable = intrinsic(_load)
 
 store: Callable = intrinsic(_store)
 """Write such eight."""
+
+_INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+_FRACTION_BITS = 23  # of a float32
+
+
+def _integers(*values: int) -> ir.Constant:
+    return ir.Constant(_INTEGERS, list(values) * (LANES // len(values)))
+
+
+def _of_one(instruct: Callable[[ir.IRBuilder, ir.Value], ir.Value]) -> Callable:
+    def typed(typing_context: Any, a: types.Type) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+            return instruct(builder, arguments[0])
+
+        return (floats(a), generate) if a == floats else None
+
+    return intrinsic(typed)
+
+
+def _exponent_bits(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
+    """The exponent that leaves a fraction between sqrt(1/2) and sqrt(2), as integers."""
+    above = builder.sub(builder.bitcast(a, _INTEGERS), _integers(0x3F3504F3))  # the bits of sqrt(1/2)
+    return builder.ashr(above, _integers(_FRACTION_BITS))
+
+
+def _with_exponent(builder: ir.IRBuilder, a: ir.Value, exponent: ir.Value) -> ir.Value:
+    shifted = builder.shl(exponent, _integers(_FRACTION_BITS))
+    return builder.bitcast(builder.add(builder.bitcast(a, _INTEGERS), shifted), _FLOATS)
+
+
+def _fraction(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
+    return _with_exponent(builder, a, builder.neg(_exponent_bits(builder, a)))
+
+
+def _rounded(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
+    kind = ir.FunctionType(_FLOATS, [_FLOATS])
+    return builder.call(builder.module.declare_intrinsic(f"llvm.rint.v{LANES}f32", fnty=kind), [a])
+
+
+exponent: Callable = _of_one(lambda builder, a: builder.sitofp(_exponent_bits(builder, a), _FLOATS))
+"""The whole number e of a = f 2^e with f between sqrt(1/2) and sqrt(2), for normal positive a."""
+
+fraction: Callable = _of_one(_fraction)
+"""The f of `exponent`."""
+
+rounded: Callable = _of_one(_rounded)
+"""The nearest whole number."""
+
+scaled: Callable = _binary(lambda builder, a, n: _with_exponent(builder, a, builder.fptosi(n, _INTEGERS)), floats)
+"""a 2^n for whole numbers n; a and the result must be normal."""

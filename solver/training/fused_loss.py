@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The photo loss with its gradient in one go, for processors: absolute difference and structural similarity.
+"""The photo loss with its gradient in one go, for processors: sRGB curve, absolute difference, structural similarity.
 
-PyTorch's convolution and its backward cost several times the rasterizer. Here smoothing is separable, and the gradient
-is written out. Notation: G* is smoothing with the window, which is its own transpose; with m = G*a, n = G*b,
-A = G*a^2, B = G*b^2, X = G*ab the map is
+Notation: e = curve(linear rendering), b the photo, k the mask, a = k e + (1 - k) b what is compared with the photo,
+w the weights times the mask. G* is smoothing with the window, which is its own transpose; with m = G*a, n = G*b,
+P = G*(a^2 + b^2), X = G*(a b) the map of similarity is
 
-    S = (2 m n + C1) / (m^2 + n^2 + C1) * (2 (X - m n) + C2) / (A - m^2 + B - n^2 + C2)
+    S = (2 m n + C1) / (m^2 + n^2 + C1) * (2 (X - m n) + C2) / (P - m^2 - n^2 + C2)
 
-and the gradient of its sum with weights w to a is  G*(w dS/dm) + 2 a G*(w dS/dA) + b G*(w dS/dX).
+and the gradient of its weighted sum to a is  G*(w dS/dm) + 2 a G*(w dS/dP) + b G*(w dS/dX).
+
+Each thread takes a stripe of rows, and goes down it once: as soon as a row is encoded, the map can be had five rows
+above, and the gradient five rows above that. Only the latest rows are kept, so that nothing leaves the cache; the few
+rows that a stripe needs of its neighbours are computed twice. The three colours of a pixel stay side by side, as they
+are in an image: what is next to a value along the row is three numbers away.
 """
 
 import numpy as np
@@ -15,183 +20,221 @@ import torch
 from torch import Tensor
 
 from solver.kernels import threads
-from solver.kernels.compilation import kernel
-from solver.kernels.vector import LANES, load, splat, store
-from solver.training.windows import C1, C2, window
+from solver.kernels.compilation import helper, kernel
+from solver.kernels.powers import exp2, log2
+from solver.kernels.vector import LANES, load, maximum, splat, store, total, where
+from solver.training.windows import C1, C2, WINDOW, window
 
-_HALF = 5  # px, of the window
-_MARGIN = 8  # zeros left of each row of a plane, and at least _HALF right of it, so that windows need no bounds
+_HALF = WINDOW // 2  # px
+_COLOURS = 3
+_MARGIN = 16  # zeros at both ends of a line, for the window: _HALF pixels in whole vectors
+_KEPT = 16  # lines kept of each kind: more than a window, and a power of two
+
+_IMAGE, _PHOTO, _SQUARES, _PRODUCT, _SLOPE, _WEIGHT = range(6)  # kinds of lines: a, b, a^2 + b^2, a b, da/dlinear, w
+_KINDS = 6
+
+_ZERO, _ONE, _TWO, _HALF_ = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
+_DARK, _DARK_SLOPE = np.float32(0.0031308), np.float32(12.92)  # the sRGB curve, as in `solver.optics.colour`
+_SCALE, _OFFSET, _POWER = np.float32(1.055), np.float32(0.055), np.float32(1 / 2.4)
 
 
-def _padded(width: int) -> int:
-    """Length of a plane's row: whole vectors between the margins."""
-    return -(-width // LANES) * LANES + 2 * _MARGIN
+@helper
+def _encode(linear):
+    """The sRGB curve of a vector, and its slope; NaN stays so."""
+    bright = linear > _DARK
+    clipped = maximum(linear, _DARK)
+    power = _SCALE * exp2(_POWER * log2(clipped))
+    value = where(bright, power - _OFFSET, _DARK_SLOPE * linear)
+    return value, where(bright, _POWER * power / clipped, splat(_DARK_SLOPE))
+
+
+@helper
+def _read(row, rendering, photo, mask, weights, lines, mask_line):
+    """Fill the lines of one row, with zeros if there is no such row; returns the sum of its weights."""
+    height, width = rendering.shape[0], rendering.shape[1] // _COLOURS
+    kept = lines[row % _KEPT]
+    if row < 0 or row >= height:
+        kept[:] = _ZERO
+        return _ZERO
+    row_total = _ZERO
+    mask_row, weight_row = min(row, len(mask) - 1), min(row, len(weights) - 1)
+    for column in range(width):
+        share = mask[mask_row, column]
+        weight = share * weights[weight_row, column]
+        row_total += weight
+        for x in range(_MARGIN + _COLOURS * column, _MARGIN + _COLOURS * (column + 1)):
+            mask_line[x] = share
+            kept[_WEIGHT, x] = weight
+    for x in range(_COLOURS * width):
+        kept[_IMAGE, _MARGIN + x] = rendering[row, x]
+        kept[_PHOTO, _MARGIN + x] = photo[row, x]
+    padded = kept.shape[1]
+    for x in range(_MARGIN, padded - _MARGIN, LANES):
+        value, slope = _encode(load(kept, _IMAGE * padded + x))
+        share, b = load(mask_line, x), load(kept, _PHOTO * padded + x)
+        a = share * value + (_ONE - share) * b
+        store(kept, _IMAGE * padded + x, a)
+        store(kept, _SQUARES * padded + x, a * a + b * b)
+        store(kept, _PRODUCT * padded + x, a * b)
+        store(kept, _SLOPE * padded + x, share * slope)
+    return row_total
+
+
+@helper
+def _compare(row, lines, smooth, derivatives, weights, c1, c2):
+    """The derivatives of the map of one row; returns the weighted sums of |a - b| and of 1 - S."""
+    padded = lines.shape[2]
+    size = _KINDS * padded
+    for x in range(_MARGIN, padded - _MARGIN, LANES):
+        m, n, p, q = splat(_ZERO), splat(_ZERO), splat(_ZERO), splat(_ZERO)
+        for k in range(WINDOW):
+            place = ((row + k - _HALF) % _KEPT) * size + x
+            m += weights[k] * load(lines, place)
+            n += weights[k] * load(lines, place + padded)
+            p += weights[k] * load(lines, place + 2 * padded)
+            q += weights[k] * load(lines, place + 3 * padded)
+        store(smooth, x, m)
+        store(smooth, padded + x, n)
+        store(smooth, 2 * padded + x, p)
+        store(smooth, 3 * padded + x, q)
+    differences, dissimilarities = splat(_ZERO), splat(_ZERO)
+    here = (row % _KEPT) * size
+    there = (row % _KEPT) * 3 * padded
+    for x in range(_MARGIN, padded - _MARGIN, LANES):
+        m, n, p, q = splat(_ZERO), splat(_ZERO), splat(_ZERO), splat(_ZERO)
+        for k in range(WINDOW):
+            place = x + _COLOURS * (k - _HALF)
+            m += weights[k] * load(smooth, place)
+            n += weights[k] * load(smooth, place + padded)
+            p += weights[k] * load(smooth, place + 2 * padded)
+            q += weights[k] * load(smooth, place + 3 * padded)
+        mn, squares = m * n, m * m + n * n
+        below_l, below_c = squares + c1, p - squares + c2
+        inverse = _ONE / (below_l * below_c)
+        inverse_l, inverse_c = inverse * below_c, inverse * below_l
+        luminance = (_TWO * mn + c1) * inverse_l
+        contrast = (_TWO * (q - mn) + c2) * inverse_c
+        weight = load(lines, here + _WEIGHT * padded + x)
+        a, b = load(lines, here + x), load(lines, here + padded + x)
+        differences += weight * maximum(a - b, b - a)
+        dissimilarities += weight * (_ONE - luminance * contrast)
+        to_m = contrast * (n - m * luminance) * inverse_l + luminance * (m * contrast - n) * inverse_c
+        to_q = weight * _TWO * luminance * inverse_c
+        store(derivatives, there + x, _TWO * weight * to_m)
+        store(derivatives, there + padded + x, -_HALF_ * to_q * contrast)
+        store(derivatives, there + 2 * padded + x, to_q)
+    return total(differences), total(dissimilarities)
+
+
+@helper
+def _differentiate(row, lines, derivatives, smooth, weights, share, gradient):
+    """The gradient of one row."""
+    padded = lines.shape[2]
+    for x in range(_MARGIN, padded - _MARGIN, LANES):
+        m, p, q = splat(_ZERO), splat(_ZERO), splat(_ZERO)
+        for k in range(WINDOW):
+            place = ((row + k - _HALF) % _KEPT) * 3 * padded + x
+            m += weights[k] * load(derivatives, place)
+            p += weights[k] * load(derivatives, place + padded)
+            q += weights[k] * load(derivatives, place + 2 * padded)
+        store(smooth, x, m)
+        store(smooth, padded + x, p)
+        store(smooth, 2 * padded + x, q)
+    here = (row % _KEPT) * _KINDS * padded
+    line = 3 * padded
+    for x in range(_MARGIN, padded - _MARGIN, LANES):
+        m, p, q = splat(_ZERO), splat(_ZERO), splat(_ZERO)
+        for k in range(WINDOW):
+            place = x + _COLOURS * (k - _HALF)
+            m += weights[k] * load(smooth, place)
+            p += weights[k] * load(smooth, place + padded)
+            q += weights[k] * load(smooth, place + 2 * padded)
+        a, b = load(lines, here + x), load(lines, here + padded + x)
+        weight, slope = load(lines, here + _WEIGHT * padded + x), load(lines, here + _SLOPE * padded + x)
+        sign = where(a > b, splat(_ONE), where(b > a, splat(-_ONE), splat(_ZERO)))
+        similarity = m + _TWO * a * p + b * q
+        result = ((_ONE - share) * weight * sign - _HALF_ * share * similarity) * slope
+        store(smooth, line + x, result)
+    for x in range(gradient.shape[1]):
+        gradient[row, x] = smooth[3, _MARGIN + x]
 
 
 @kernel(
-    "void(float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32[:,:,:,::1], float64[::1], int64, int64)",
-    fast=True,
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], float32, float32[::1], float32, float32,"
+    "float32[:,::1], float64[:,::1], int64, int64)",
 )
-def _fill_products(
-    a,  # [H, W, C]
-    b,  # [H, W, C]
-    weights,  # [H, W]
-    planes,  # [5, C, H, padded]: a, b, a^2, b^2, ab; written between the margins
-    totals,  # [H], written: the weighted sum of |a - b|
-    part,
-    parts,
-):
-    """The images whose smoothings are the moments, for every `parts`-th row."""
-    height, width, channels = a.shape
-    for row in range(part, height, parts):
-        row_total = np.float32(0)
-        for x in range(width):
-            for c in range(channels):
-                u, v = a[row, x, c], b[row, x, c]
-                row_total += weights[row, x] * abs(u - v)
-                planes[0, c, row, _MARGIN + x] = u
-                planes[1, c, row, _MARGIN + x] = v
-                planes[2, c, row, _MARGIN + x] = u * u
-                planes[3, c, row, _MARGIN + x] = v * v
-                planes[4, c, row, _MARGIN + x] = u * v
-        totals[row] = row_total
-
-
-@kernel("void(float32[:,:,::1], float32[:,:,::1], float32[::1], int64, int64)", fast=True)
-def _smooth(
-    planes,  # [M, H, padded], zeros in the margins
-    result,  # [M, H, padded], written between the margins
-    weights,  # [11]
-    part,
-    parts,
-):
-    """Smooth every `parts`-th plane with zeros round it, down the columns and then along the rows."""
-    count, height, padded = planes.shape
-    line = np.zeros(padded, np.float32)
-    for m in range(part, count, parts):
-        for row in range(height):
-            first, last = max(row - _HALF, 0), min(row + _HALF, height - 1)
-            for x in range(_MARGIN, padded - _MARGIN, LANES):
-                smoothed = splat(np.float32(0))
-                place = (m * height + first) * padded + x
-                for source in range(first, last + 1):
-                    smoothed += weights[source - row + _HALF] * load(planes, place)
-                    place += padded
-                store(line, x, smoothed)
-            for x in range(_MARGIN, padded - _MARGIN, LANES):
-                smoothed = splat(np.float32(0))
-                for k in range(2 * _HALF + 1):
-                    smoothed += weights[k] * load(line, x + k - _HALF)
-                store(result, (m * height + row) * padded + x, smoothed)
-
-
-@kernel(
-    "void(float32[:,:,:,::1], float32[:,::1], float32[:,:,:,::1], float64[:,::1], float32, float32, int64, int64)",
-    fast=True,
-)
-def _map_and_derivatives(
-    moments,  # [5, C, H, padded]: m, n, A, B, X
-    weights,  # [H, W]
-    derivatives,  # [3, C, H, padded], written between the margins: dS/dm, dS/dA, dS/dX
-    totals,  # [C, H], written: the weighted sum of the map
+def _photo_loss(
+    rendering,  # [H, 3 W], linear
+    photo,  # [H, 3 W], sRGB
+    mask,  # [H or 1, W]
+    weights,  # [H or 1, W]
+    ssim_weight,
+    smoothing,  # [11]
     c1,
     c2,
+    gradient,  # [H, 3 W], written
+    totals,  # [H, 3], written: of each row the weighted sums of |a - b| and of 1 - S, and the sum of weights
     part,
     parts,
 ):
-    """The map, and its derivatives to the moments that depend on a, for every `parts`-th row."""
-    channels = moments.shape[1]
-    height, width = weights.shape
-    two = np.float32(2)
-    for channel in range(channels):
-        for row in range(part, height, parts):
-            line_total = np.float32(0)
-            for column in range(width):
-                x = _MARGIN + column
-                m, n = moments[0, channel, row, x], moments[1, channel, row, x]
-                squares = moments[2, channel, row, x] + moments[3, channel, row, x]
-                mixed = moments[4, channel, row, x]
-                below_l = m * m + n * n + c1
-                below_c = squares - m * m - n * n + c2
-                luminance = (two * m * n + c1) / below_l
-                contrast = (two * (mixed - m * n) + c2) / below_c
-                weight = weights[row, column]
-                line_total += weight * luminance * contrast
-                to_luminance = (two * n - two * m * luminance) / below_l
-                to_contrast = (two * m * contrast - two * n) / below_c
-                derivatives[0, channel, row, x] = weight * (contrast * to_luminance + luminance * to_contrast)
-                derivatives[1, channel, row, x] = -weight * luminance * contrast / below_c
-                derivatives[2, channel, row, x] = weight * two * luminance / below_c
-            totals[channel, row] = line_total
+    """The sums, and the gradient of their mixture to the rendering, for the `part`-th stripe of rows."""
+    height, width = rendering.shape
+    padded = -(-width // LANES) * LANES + 2 * _MARGIN
+    lines = np.zeros((_KEPT, _KINDS, padded), np.float32)
+    derivatives = np.zeros((_KEPT, 3, padded), np.float32)
+    smooth = np.zeros((4, padded), np.float32)
+    mask_line = np.zeros(padded, np.float32)
+    first, last = part * height // parts, (part + 1) * height // parts
+    if first == last:
+        return
+    for row in range(first - 2 * _HALF, last + 2 * _HALF):
+        weight = _read(row, rendering, photo, mask, weights, lines, mask_line)
+        if first <= row < last:
+            totals[row, 2] = weight
+        centre = row - _HALF
+        if centre >= first - _HALF:
+            difference, dissimilarity = _compare(centre, lines, smooth, derivatives, smoothing, c1, c2)
+            if first <= centre < last:
+                totals[centre, 0], totals[centre, 1] = difference, dissimilarity
+        if centre - _HALF >= first:
+            _differentiate(centre - _HALF, lines, derivatives, smooth, smoothing, ssim_weight, gradient)
 
 
-@kernel(
-    "void(float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32, float32[:,:,:,::1], float32[:,:,::1],"
-    "int64, int64)",
-    fast=True,
-)
-def _gather_gradient(
-    a,  # [H, W, C]
-    b,  # [H, W, C]
-    weights,  # [H, W]
-    ssim_weight,
-    smoothed,  # [3, C, H, padded], smoothed derivatives
-    gradient,  # [H, W, C], written
-    part,
-    parts,
-):
-    """The gradient of the loss to a, for every `parts`-th row."""
-    height, width, channels = a.shape
-    one, two = np.float32(1), np.float32(2)
-    similarity = -ssim_weight / two
-    for row in range(part, height, parts):
-        for column in range(width):
-            x = _MARGIN + column
-            for c in range(channels):
-                u, v = a[row, column, c], b[row, column, c]
-                rest = two * u * smoothed[1, c, row, x] + v * smoothed[2, c, row, x]
-                slope = (one - ssim_weight) * weights[row, column] * np.sign(u - v)
-                gradient[row, column, c] = slope + similarity * (smoothed[0, c, row, x] + rest)
-
-
-class _SumOfDissimilarity(torch.autograd.Function):
+class _PhotoLoss(torch.autograd.Function):
     @staticmethod
-    def forward(context, a: Tensor, b: Tensor, weights: Tensor, ssim_weight: float) -> Tensor:
-        image, photo, pixels = (tensor.detach().contiguous().numpy() for tensor in (a, b, weights))
-        height, width, channels = image.shape
-        products = np.zeros((5, channels, height, _padded(width)), np.float32)
-        moments = np.empty_like(products)
-        derivatives = np.zeros_like(products[:3])
-        differences, similarities = np.empty(height), np.empty((channels, height))
-        gradient = np.empty_like(image)
+    def forward(context, rendering: Tensor, photo: Tensor, mask: Tensor, weights: Tensor, ssim_weight: float) -> Tensor:
+        image, target, inside, pixels = (
+            tensor.detach().contiguous().numpy() for tensor in (rendering, photo, mask, weights)
+        )
+        height = len(image)
+        gradient, totals = np.empty_like(image), np.empty((height, 3))
         smoothing, share = window(), np.float32(ssim_weight)
-
-        def smooth(planes: np.ndarray, result: np.ndarray) -> None:
-            flat = (planes.shape[0] * channels, height, planes.shape[-1])
-            threads.run(lambda *part: _smooth(planes.reshape(flat), result.reshape(flat), smoothing, *part))
-
-        threads.run(lambda *part: _fill_products(image, photo, pixels, products, differences, *part))
-        smooth(products, moments)
-        threads.run(lambda *part: _map_and_derivatives(moments, pixels, derivatives, similarities, C1, C2, *part))
-        smoothed = moments[:3]  # no longer needed: its memory serves the gradient
-        smooth(derivatives, smoothed)
-        threads.run(lambda *part: _gather_gradient(image, photo, pixels, share, smoothed, gradient, *part))
+        image, target, flat = (array.reshape(height, -1) for array in (image, target, gradient))
+        threads.run(
+            lambda *part: _photo_loss(image, target, inside, pixels, share, smoothing, C1, C2, flat, totals, *part)
+        )
+        difference, dissimilarity, weight = totals.sum(0)
+        context.scale = 1 / (_COLOURS * max(weight, 1.0))
         context.save_for_backward(torch.from_numpy(gradient))
-        dissimilarity = (channels * pixels.sum(dtype=np.float64) - similarities.sum()) / 2
-        return torch.tensor((1 - ssim_weight) * differences.sum() + ssim_weight * dissimilarity, dtype=a.dtype)
+        loss = context.scale * ((1 - ssim_weight) * difference + ssim_weight / 2 * dissimilarity)
+        return torch.tensor(loss, dtype=rendering.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context, output_gradient: Tensor):
         (gradient,) = context.saved_tensors
-        return output_gradient * gradient, None, None, None
+        return (context.scale * output_gradient) * gradient, None, None, None, None
 
 
-def sum_of_dissimilarity(
-    a: Tensor,  # [H, W, C]
-    b: Tensor,  # [H, W, C]
-    weights: Tensor,  # [H, W]
+def photo_loss(
+    rendering: Tensor,  # [H, W, 3], linear light
+    photo: Tensor,  # [H, W, 3], sRGB
+    mask: Tensor | None,  # [H, W]
+    weights: Tensor | None,  # [H, W]
     ssim_weight: float,
 ) -> Tensor:  # []
-    """`losses.sum_of_dissimilarity` of float32 images on the processor; the gradient goes to `a` only."""
-    return _SumOfDissimilarity.apply(a, b, weights, ssim_weight)
+    """`losses.photo_loss` of float32 images on the processor; the gradient goes to the rendering only."""
+    ones = torch.ones(1, rendering.shape[1])
+    return _PhotoLoss.apply(
+        rendering, photo, ones if mask is None else mask, ones if weights is None else weights, ssim_weight
+    )

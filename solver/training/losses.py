@@ -9,40 +9,35 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from solver.optics.colour import linear_to_srgb
 from solver.training.windows import C1, C2, WINDOW, window
 
 
 def photo_loss(
-    rendering: Tensor,  # [H, W, 3], sRGB
+    rendering: Tensor,  # [H, W, 3], linear light
     photo: Tensor,  # [H, W, 3], sRGB
     mask: Tensor | None,  # [H, W], 1 where the photo counts
     weights: Tensor | None,  # [H, W], how much each pixel counts where it does
     ssim_weight: float,
 ) -> Tensor:  # []
-    """The weighted mean over the pixels that count of (1 - w) L1 + w (1 - SSIM) / 2."""
-    if weights is None:
-        weights = torch.ones_like(photo[..., 0])
-    if mask is not None:  # what does not count is equal in both, also in the windows of pixels that do
-        photo = torch.lerp(rendering.detach(), photo, mask[..., None])
-        rendering = torch.lerp(rendering.detach(), rendering, mask[..., None])
-        weights = weights * mask
-    total = 3 * weights.sum().clamp(min=1)
-    return sum_of_dissimilarity(rendering, photo, weights, ssim_weight) / total
+    """The weighted mean over the pixels that count of (1 - w) L1 + w (1 - SSIM) / 2, in sRGB.
 
-
-def sum_of_dissimilarity(
-    a: Tensor,  # [H, W, 3]
-    b: Tensor,  # [H, W, 3]
-    weights: Tensor,  # [H, W]
-    ssim_weight: float,
-) -> Tensor:  # []
-    """The weighted sum of (1 - w) |a - b| + w (1 - SSIM) / 2; the gradient to `b` is not needed and may be missing."""
-    if a.device.type == "cpu" and a.dtype == torch.float32:
+    The gradient goes to the rendering only. What does not count is taken from the photo, so that it is equal in both,
+    also in the windows of pixels that do.
+    """
+    if rendering.device.type == "cpu" and rendering.dtype == torch.float32:
         from solver.training import fused_loss
 
-        return fused_loss.sum_of_dissimilarity(a, b, weights, ssim_weight)
-    difference = (1 - ssim_weight) * (weights[..., None] * (a - b).abs()).sum()
-    return difference + ssim_weight / 2 * (weights * (1 - ssim_map(a, b))).sum()
+        return fused_loss.photo_loss(rendering, photo, mask, weights, ssim_weight)
+    encoded = linear_to_srgb(rendering)
+    if weights is None:
+        weights = torch.ones_like(photo[..., 0])
+    if mask is not None:
+        encoded = torch.lerp(photo, encoded, mask[..., None])
+        weights = weights * mask
+    difference = (weights[..., None] * (encoded - photo).abs()).sum()
+    dissimilarity = (weights * (1 - ssim_map(encoded, photo))).sum()
+    return ((1 - ssim_weight) * difference + ssim_weight / 2 * dissimilarity) / (3 * weights.sum().clamp(min=1))
 
 
 def ssim_map(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> [C, H, W]

@@ -125,7 +125,7 @@ class Trainer:
         weights = None
         if aperture is not None and part >= settings.focus_weighting_from:
             weights = focus_weights(rendering, aperture, target.photo.camera.fx, settings.focus_weight_coc)
-        loss = photo_loss(linear_to_srgb(rendering.colour), target.image, target.mask, weights, settings.ssim_weight)
+        loss = photo_loss(rendering.colour, target.image, target.mask, weights, settings.ssim_weight)
         regularization = (
             settings.opacity_regularization * scene.gaussians.opacities.mean()
             + settings.scale_regularization * scene.gaussians.scales.mean() / scene.scene_size

@@ -1,18 +1,46 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The photo loss against independent implementations."""
+"""The photo loss against independent implementations, and its kernel against plain PyTorch in float64."""
 
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from solver.training.losses import photo_loss, ssim_map, sum_of_dissimilarity
+from solver.kernels import threads
+from solver.optics.colour import linear_to_srgb, srgb_to_linear
+from solver.training.losses import photo_loss, ssim_map
+
+SIZES = [(24, 31), (5, 40), (1, 1), (7, 13), (40, 8), (1, 30)]
 
 
 def images(height: int = 24, width: int = 31) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two similar images in sRGB."""
     g = torch.Generator().manual_seed(3)
     a = torch.rand(height, width, 3, generator=g, dtype=torch.float64)
     return a, (a + 0.2 * torch.rand(a.shape, generator=g, dtype=torch.float64)).clamp(0, 1)
+
+
+def rendering_and_photo(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """In linear light and in sRGB; also what no photo can show: below black, black, at the curve's knee, above white."""
+    a, b = images(height, width)
+    linear = srgb_to_linear(a)
+    odd = torch.tensor([-0.4, 0.0, 0.0031308, 1.0, 3.0, 100.0], dtype=torch.float64)
+    values = linear.flatten()
+    values[::7] = odd.repeat(len(values[::7]))[: len(values[::7])]
+    return linear, b
+
+
+def mask_and_weights(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    g = torch.Generator().manual_seed(4)
+    mask = (1.5 * torch.rand(height, width, generator=g, dtype=torch.float64) - 0.25).clamp(0, 1)
+    return mask, 2 * torch.rand(height, width, generator=g, dtype=torch.float64)
+
+
+def loss_and_gradient(dtype: torch.dtype, rendering: torch.Tensor, *others: torch.Tensor | None, ssim_weight: float):
+    variable = rendering.detach().to(dtype).clone().requires_grad_()
+    loss = photo_loss(variable, *(None if x is None else x.to(dtype) for x in others), ssim_weight)
+    loss.backward()
+    return loss.detach(), variable.grad
 
 
 def test_ssim_agrees_with_scikit_image_away_from_the_border():
@@ -35,60 +63,76 @@ def test_ssim_agrees_with_scikit_image_away_from_the_border():
 @pytest.mark.parametrize("masked", [False, True])
 def test_gradients(masked):
     a, b = images(13, 12)
-    mask = None
-    if masked:
-        mask = torch.zeros(13, 12, dtype=torch.float64)
-        mask[3:9, 2:8] = 1
-    a.requires_grad_()
-    # lerp towards a detached copy makes masked-out pixels constants that finite differences would still move
-    inside = torch.ones(13, 12, 1, dtype=torch.float64) if mask is None else mask[..., None]
-    fixed = a.detach().clone()
-    weights = torch.linspace(0.1, 2, 13 * 12, dtype=torch.float64).reshape(13, 12)
+    linear = (srgb_to_linear(a) - 0.01).requires_grad_()
+    mask, weights = mask_and_weights(13, 12)
     assert torch.autograd.gradcheck(
-        lambda x: photo_loss(fixed + inside * (x - fixed), b, mask, weights, 0.2), (a,), fast_mode=True
+        lambda x: photo_loss(x, b, mask if masked else None, weights, 0.2), (linear,), fast_mode=True
     )
 
 
-def test_masked_out_pixels_do_not_count():
-    a, b = images()
-    mask = torch.zeros(24, 31, dtype=torch.float64)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_masked_out_pixels_do_not_count(dtype):
+    a, b = (image.to(dtype) for image in images())
+    mask = torch.zeros(24, 31, dtype=dtype)
     mask[8:16, 8:20] = 1
-    a.requires_grad_()
-    loss = photo_loss(a, b, mask, None, 0.2)
-    loss.backward()
-    assert (a.grad[mask == 0] == 0).all()
-    assert (a.grad[mask == 1] != 0).any()
-    other = a.detach().clone()
+    loss, gradient = loss_and_gradient(dtype, a, b, mask, None, ssim_weight=0.2)
+    assert (gradient[mask == 0] == 0).all()
+    assert (gradient[mask == 1] != 0).all()
+    other = a.clone()
     other[mask == 0] = 0.123
-    assert float(photo_loss(other, b, mask, None, 0.0)) == pytest.approx(
-        float(photo_loss(a.detach(), b, mask, None, 0.0))
-    )
+    assert float(photo_loss(other, b, mask, None, 0.2)) == float(loss)
 
 
-def test_equal_images_have_no_loss():
-    a, _ = images()
-    assert float(photo_loss(a, a, None, None, 0.2)) == pytest.approx(0, abs=1e-12)
-    assert float(photo_loss(a, a, torch.zeros(24, 31, dtype=torch.float64), None, 0.2)) == 0
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_images_have_no_loss(dtype):
+    a, b = (image.to(dtype) for image in images())
+    assert float(photo_loss(a, linear_to_srgb(a), None, None, 0.2)) == pytest.approx(0, abs=1e-6)
+    assert float(photo_loss(a, b, torch.zeros(24, 31, dtype=dtype), None, 0.2)) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("ssim_weight", [0.0, 0.2, 1.0])
-@pytest.mark.parametrize("size", [(24, 31), (5, 40), (1, 1), (40, 8)])
-def test_the_fused_loss_agrees_with_the_convolution(size, ssim_weight):
-    a, b = images(*size)
-    weights = torch.rand(size, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    exact = a.clone().requires_grad_()
-    expected = sum_of_dissimilarity(exact, b, weights, ssim_weight)
-    expected.backward()
-    fused = a.float().requires_grad_()
-    total = sum_of_dissimilarity(fused, b.float(), weights.float(), ssim_weight)
-    total.backward()
-    assert float(total.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
-    np.testing.assert_allclose(fused.grad, exact.grad, atol=1e-3 * float(exact.grad.abs().max()))
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_kernel_agrees_with_the_convolution(size, ssim_weight, masked, weighted):
+    linear, photo = rendering_and_photo(*size)
+    mask, weights = mask_and_weights(*size)
+    # The same numbers in both, and the knee in both on the side where float32 puts it.
+    linear, photo, mask, weights = (x.float().double() for x in (linear, photo, mask, weights))
+    linear[(linear - 0.0031308).abs() < 1e-8] = 0.00313
+    inputs = (linear, photo, mask if masked else None, weights if weighted else None)
+    loss, gradient = loss_and_gradient(torch.float32, *inputs, ssim_weight=ssim_weight)
+    expected_loss, expected = loss_and_gradient(torch.float64, *inputs, ssim_weight=ssim_weight)
+    assert float(loss) == pytest.approx(float(expected_loss), rel=3e-6)
+    np.testing.assert_allclose(gradient, expected, atol=3e-6 * float(expected.abs().max()))
+
+
+def test_what_is_not_a_number_is_not_hidden():
+    linear, photo = (image.float() for image in images())
+    linear[3, 4, 1] = torch.nan
+    assert torch.isnan(photo_loss(linear, photo, None, None, 0.2))
+
+
+def test_threads_change_nothing():
+    linear, photo = rendering_and_photo(23, 31)
+    mask, weights = mask_and_weights(23, 31)
+    results = []
+    try:
+        for count in (1, 1, 2, 2, 3, 40):  # also more than there are rows
+            threads.set_thread_count(count)
+            results.append(loss_and_gradient(torch.float32, linear, photo, mask, weights, ssim_weight=0.2))
+    finally:
+        threads.set_thread_count(None)
+    for loss, gradient in results[1:]:
+        assert torch.equal(loss, results[0][0])
+        assert torch.equal(gradient, results[0][1])
 
 
 def test_weights_scale_what_pixels_count():
     a, b = images()
     weights = torch.zeros(24, 31, dtype=torch.float64)
     weights[10, 10] = 5.0
-    expected = float((a[10, 10] - b[10, 10]).abs().mean())
+    expected = float((linear_to_srgb(a)[10, 10] - b[10, 10]).abs().mean())
     assert float(photo_loss(a, b, None, weights, 0.0)) == pytest.approx(expected)
+    single = (a.float(), b.float(), None, weights.float(), 0.0)
+    assert float(photo_loss(*single)) == pytest.approx(expected, rel=1e-5)
