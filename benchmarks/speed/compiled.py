@@ -21,28 +21,21 @@ class Compiled:
         self._library = ctypes.CDLL(str(library))
 
     def composite(self, *arguments: Any) -> None:
-        """Fill image and alpha."""
-        geometry, features, rows, masks, offsets, image, alpha, part, parts = arguments
-        height, width = alpha.shape[-2:]
-        self._call("composite_4", geometry, features, rows, masks, offsets)(image, alpha)(width, height, part, parts)
+        """Fill the images."""
+        *arrays, _extras, _part, _parts = arguments
+        self._call("composite", arrays, offsets=arrays[4], image=arrays[8])
 
     def composite_backward(self, *arguments: Any) -> None:
-        """Fill moments."""
-        geometry, features, rows, masks, offsets, image, alpha, v_image, v_alpha, _, moments, part, parts = arguments
-        height, width = v_alpha.shape
-        call = self._call("composite_backward_4", geometry, features, rows, masks, offsets)
-        call(image, alpha, v_image, v_alpha, moments)(width, height, part, parts)
+        """Fill the moments and the background's gradient."""
+        *arrays, _extras, v_colour, v_depth, v_alpha, _v_extras, _, moments, v_background, _, _ = arguments
+        gradients = v_colour, v_depth, v_alpha, moments, v_background
+        self._call("composite_backward", [*arrays, *gradients], offsets=arrays[4], image=arrays[8])
 
-    def _call(self, name: str, *arrays: np.ndarray) -> Any:
-        function = getattr(self._library, name)
-        tiles = ctypes.c_int64(len(arrays[-1]) - 1)
-
-        def with_images(*images: np.ndarray) -> Any:
-            pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in arrays]
-            more = [array.ctypes.data_as(ctypes.c_void_p) for array in images]
-            return lambda *numbers: function(*pointers, tiles, *more, *map(ctypes.c_int, numbers))
-
-        return with_images
+    def _call(self, name: str, arrays: list[np.ndarray], offsets: np.ndarray, image: np.ndarray) -> None:
+        pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in arrays]
+        height, width = image.shape[-2:]
+        sizes = ctypes.c_int64(len(offsets) - 1), ctypes.c_int(width), ctypes.c_int(height)
+        getattr(self._library, name)(*pointers, *sizes)
 
 
 def compile_kernels(folder: Path) -> tuple[Compiled | None, str]:

@@ -2,12 +2,13 @@
 // The compositing of solver/rasterization/cpu in C++ with vector extensions of GCC and Clang: the same algorithm on the
 // same arrays, as a limit for what the Numba kernels could reach. Notation: solver/rasterization/cpu/layout.py.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
-constexpr int TILE = 16, LANES = 8, BLOCKS = TILE * TILE / LANES, CHECK = 8, MOMENTS = 6;
+constexpr int TILE = 16, LANES = 8, BLOCKS = TILE * TILE / LANES, CHECK = 8, MOMENTS = 6, CHANNELS = 4;
 constexpr float LOWEST = -7.9943534368588579f;  // log2(1/255)
 constexpr float MAX_ALPHA = 0.999f, MIN_TRANSMITTANCE = 1e-4f;
 enum { U_CELL, U_FRACTION, V_CELL, V_FRACTION, SHEAR, DECAY_I, DECAY_A, LOG2_OPACITY };
@@ -50,13 +51,12 @@ struct Ellipse {
 
 const vec OFFSETS = {0, 1, 2, 3, 4, 5, 6, 7};
 
-template <int CHANNELS>
-static void composite(const float* geometry, const float* features, const int32_t* gaussians, const uint32_t* masks,
-                      const int64_t* offsets, int64_t tiles, float* image, float* alpha_image, int width, int height,
-                      int part, int parts) {
+extern "C" void composite(const float* geometry, const float* features, const int32_t* gaussians,
+                          const uint32_t* masks, const int64_t* offsets, const float* background, float* colour_image,
+                          float* depth_image, float* alpha_image, int64_t tiles, int width, int height) {
     const int across = (width + TILE - 1) / TILE;
     vec transmittance[BLOCKS], planes[CHANNELS][BLOCKS];
-    for (int64_t tile = part; tile < tiles; tile += parts) {
+    for (int64_t tile = 0; tile < tiles; tile++) {
         const int left = tile % across * TILE, top = tile / across * TILE;
         std::memset(planes, 0, sizeof planes);
         for (int b = 0; b < BLOCKS; b++)
@@ -85,37 +85,46 @@ static void composite(const float* geometry, const float* features, const int32_
             for (int column = 0; column < TILE && left + column < width; column++) {
                 const int b = 2 * row + column / LANES, lane = column % LANES;
                 const int64_t pixel = int64_t(top + row) * width + left + column;
-                alpha_image[pixel] = 1 - std::fabs(transmittance[b][lane]);
-                for (int c = 0; c < CHANNELS; c++) image[CHANNELS * pixel + c] = planes[c][b][lane];
+                const float rest = std::fabs(transmittance[b][lane]);
+                for (int c = 0; c < 3; c++) colour_image[3 * pixel + c] = planes[c][b][lane] + rest * background[c];
+                depth_image[pixel] = planes[3][b][lane];
+                alpha_image[pixel] = 1 - rest;
             }
     }
 }
 
-template <int CHANNELS>
-static void composite_backward(const float* geometry, const float* features, const int32_t* gaussians,
-                               const uint32_t* masks, const int64_t* offsets, int64_t tiles, const float* image,
-                               const float* alpha_image, const float* v_image, const float* v_alpha_image,
-                               float* moments, int width, int height, int part, int parts) {
+extern "C" void composite_backward(const float* geometry, const float* features, const int32_t* gaussians,
+                                   const uint32_t* masks, const int64_t* offsets, const float* background,
+                                   const float* colour_image, const float* depth_image, const float* alpha_image,
+                                   const float* v_colour_image, const float* v_depth_image,
+                                   const float* v_alpha_image, float* moments, double* v_background, int64_t tiles,
+                                   int width, int height) {
     const int across = (width + TILE - 1) / TILE, size = MOMENTS + CHANNELS;
     vec transmittance[BLOCKS], behind[BLOCKS], v_alphas[BLOCKS], v_features[CHANNELS][BLOCKS];
-    for (int64_t tile = part; tile < tiles; tile += parts) {
+    for (int64_t tile = 0; tile < tiles; tile++) {
         const int left = tile % across * TILE, top = tile / across * TILE;
         std::memset(transmittance, 0, sizeof transmittance);
         std::memset(behind, 0, sizeof behind);
         std::memset(v_alphas, 0, sizeof v_alphas);
         std::memset(v_features, 0, sizeof v_features);
+        std::fill_n(v_background + 3 * tile, 3, 0.0);
         for (int row = 0; row < TILE && top + row < height; row++)
             for (int column = 0; column < TILE && left + column < width; column++) {
                 const int b = 2 * row + column / LANES, lane = column % LANES;
                 const int64_t pixel = int64_t(top + row) * width + left + column;
-                float total = v_alpha_image[pixel] * alpha_image[pixel];
-                for (int c = 0; c < CHANNELS; c++) {
-                    v_features[c][b][lane] = v_image[CHANNELS * pixel + c];
-                    total += v_image[CHANNELS * pixel + c] * image[CHANNELS * pixel + c];
+                const float alpha = alpha_image[pixel];
+                float v_alpha = v_alpha_image[pixel], rest = v_alpha * alpha + v_depth_image[pixel] * depth_image[pixel];
+                for (int c = 0; c < 3; c++) {
+                    const float v = v_colour_image[3 * pixel + c];
+                    rest += v * (colour_image[3 * pixel + c] - background[c]);
+                    v_alpha -= v * background[c];
+                    v_background[3 * tile + c] += v * (1 - alpha);
+                    v_features[c][b][lane] = v;
                 }
+                v_features[3][b][lane] = v_depth_image[pixel];
                 transmittance[b][lane] = 1;
-                behind[b][lane] = total;
-                v_alphas[b][lane] = v_alpha_image[pixel];
+                behind[b][lane] = rest;
+                v_alphas[b][lane] = v_alpha;
             }
         for (int64_t pair = offsets[tile]; pair < offsets[tile + 1]; pair++) {
             if ((pair - offsets[tile]) % CHECK == 0 && stopped(transmittance)) {
@@ -160,19 +169,4 @@ static void composite_backward(const float* geometry, const float* features, con
             }
         }
     }
-}
-
-extern "C" {
-void composite_4(const float* geometry, const float* features, const int32_t* gaussians, const uint32_t* masks,
-                 const int64_t* offsets, int64_t tiles, float* image, float* alpha_image, int width, int height,
-                 int part, int parts) {
-    composite<4>(geometry, features, gaussians, masks, offsets, tiles, image, alpha_image, width, height, part, parts);
-}
-void composite_backward_4(const float* geometry, const float* features, const int32_t* gaussians,
-                          const uint32_t* masks, const int64_t* offsets, int64_t tiles, const float* image,
-                          const float* alpha_image, const float* v_image, const float* v_alpha_image, float* moments,
-                          int width, int height, int part, int parts) {
-    composite_backward<4>(geometry, features, gaussians, masks, offsets, tiles, image, alpha_image, v_image,
-                          v_alpha_image, moments, width, height, part, parts);
-}
 }

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.speed.scenes import BenchmarkScene
 from solver.rasterization.cpu import backward, forward
 from solver.rasterization.cpu.binning import bin_gaussians
-from solver.rasterization.cpu.function import pack_camera
+from solver.rasterization.cpu.camera import pack_camera
 from solver.rasterization.cpu.layout import DEPTH, MOMENT_COUNT
 from solver.rasterization.cpu.projection import project
 
@@ -34,7 +34,7 @@ class Kernels:
             np.ascontiguousarray(scene.sh_coefficients[:, :1].numpy()),
             np.ascontiguousarray(scene.sh_coefficients[:, 1:].numpy()),
             np.empty((count, 0), np.float32),
-            pack_camera(scene.view, None).numpy(),
+            pack_camera(scene.view.world_to_camera, scene.view.K, None, None),
             np.zeros((1, 2)),
             1.0,
             width,
@@ -52,12 +52,13 @@ class Kernels:
         )
         self.geometry = geometry[0]
         self.bins = bin_gaussians(geometry, np.ascontiguousarray(self.features[:, DEPTH]), visible, width, height)
-        self.images = np.empty((1, height, width, _CHANNELS), np.float32)
-        self.alphas = np.empty((1, height, width), np.float32)
+        self.background = np.array([0.2, 0.3, 0.4], np.float32)
+        shapes = (height, width, 3), (height, width), (height, width), (height, width, 0)
+        self.images = [np.empty((1, *shape), np.float32) for shape in shapes]  # colour, depth, alpha, extras
         random = np.random.default_rng(1)
-        self.v_image = random.normal(size=(height, width, _CHANNELS)).astype(np.float32)
-        self.v_alpha = random.normal(size=(height, width)).astype(np.float32)
+        self.v_images = [random.normal(size=shape).astype(np.float32) for shape in shapes]
         self.moments = np.empty((len(self.bins.pair_rows), MOMENT_COUNT + _CHANNELS), np.float32)
+        self.v_background = np.empty((len(self.bins.tile_offsets) - 1, 3))
         self.forward(self.numba)
 
     @property
@@ -66,24 +67,24 @@ class Kernels:
         return int(np.unpackbits(self.bins.pair_masks.view(np.uint8)).sum())
 
     def forward(self, kernels: Any) -> None:
-        """Fill images and alphas."""
-        kernels.composite(*self._lists(), self.images, self.alphas, 0, 1)
+        """Fill the images."""
+        kernels.composite(*self._lists(), *self.images, 0, 1)
 
     def backward(self, kernels: Any) -> None:
-        """Fill moments."""
-        share = np.float32(1)
-        kernels.composite_backward(
-            *self._lists(), self.images, self.alphas, self.v_image, self.v_alpha, share, self.moments, 0, 1
-        )
+        """Fill the moments and the background's gradient."""
+        results = self.moments, self.v_background
+        kernels.composite_backward(*self._lists(), *self.images, *self.v_images, np.float32(1), *results, 0, 1)
 
     def difference(self, other: Any) -> float:
         """The largest difference of an image's colour or alpha between `other` and the Numba kernels."""
         results = []
         for kernels in (self.numba, other):
             self.forward(kernels)
-            results.append(np.concatenate([self.images[0, ..., :3], self.alphas[0, ..., None]], -1).copy())
+            colour, _, alpha, _ = self.images
+            results.append(np.concatenate([colour, alpha[..., None]], -1))
         return float(abs(results[1] - results[0]).max())
 
     def _lists(self) -> tuple[np.ndarray, ...]:
         bins = self.bins
-        return self.geometry, self.features, bins.pair_rows, bins.pair_masks, bins.tile_offsets
+        lists = self.geometry, self.features, bins.pair_rows, bins.pair_masks, bins.tile_offsets
+        return *lists, self.background

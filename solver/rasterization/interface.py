@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one way into every rasterizer.
 
-A backend is a function `render` with the signature of `reference.render`: it turns Gaussians into an image
-of packed features (colour, depth, extras) and its alpha. What is the same for all is done here: checks,
-background, unpacking.
+The processor's kernels give what is asked for as it is. The backends in PyTorch are a function `render` with the
+signature of `reference.render`, which turns Gaussians into an image of packed features (colour, depth, extras) and its
+alpha; samples of the pupil, background and unpacking are the same for them and added here.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from solver.rasterization.types import Aperture, Backend, RasterizationSettings, Rendering, View
@@ -75,16 +74,23 @@ def rasterize(
     Raises:
         ValueError: shapes that do not fit together.
     """
-    if isinstance(sh_coefficients, tuple) and backend != "cpu":
-        import torch
-
-        sh_coefficients = torch.cat(sh_coefficients, 1)
     _check(means, quaternions, scales, opacities, sh_coefficients, extras, sh_degree, settings)
     if aperture is not None and aperture.samples is not None and aperture.samples.shape[1:] != (2,):
         raise ValueError(f"pupil samples must be [M, 2], not {tuple(aperture.samples.shape)}")
-    features, alpha, visible = _renderer(backend)(
-        means, quaternions, scales, opacities, sh_coefficients, extras, view, aperture, sh_degree, settings
-    )
+    if backend == "cpu":
+        from solver.rasterization.cpu import function
+
+        gaussians = means, quaternions, scales, opacities, sh_coefficients
+        return function.render(*gaussians, extras, view, aperture, background, sh_degree, settings)
+
+    import torch
+
+    from solver.rasterization import pupil
+
+    if isinstance(sh_coefficients, tuple):
+        sh_coefficients = torch.cat(sh_coefficients, 1)
+    gaussians = means, quaternions, scales, opacities, sh_coefficients
+    features, alpha, visible = pupil.render(_renderer(backend), *gaussians, extras, view, aperture, sh_degree, settings)
     colour = features[..., :3]
     if background is not None:
         colour = colour + (1 - alpha)[..., None] * background
@@ -97,19 +103,15 @@ def rasterize(
     )
 
 
-def _renderer(backend: Backend) -> Callable:
-    if backend == "cpu":
-        from solver.rasterization.cpu import function
-
-        return function.render
+def _renderer(backend: Backend) -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
     if backend == "gsplat":
-        from solver.rasterization import gsplat_backend, pupil
+        from solver.rasterization import gsplat_backend
 
-        return partial(pupil.render, gsplat_backend.render)
+        return gsplat_backend.render
     if backend == "reference":
-        from solver.rasterization import pupil, reference
+        from solver.rasterization import reference
 
-        return partial(pupil.render, reference.render)
+        return reference.render
     raise ValueError(f"no rasterizer is called {backend!r}")
 
 

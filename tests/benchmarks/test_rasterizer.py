@@ -37,10 +37,12 @@ def test_cpp_does_the_same(sizes, tmp_path):
     kernels = Kernels(make_scene(2000, sizes, 90, 70))
     assert kernels.difference(compiled) < 1e-4
     kernels.backward(kernels.numba)
-    moments = kernels.moments.copy()
+    moments, v_background = kernels.moments.copy(), kernels.v_background.copy()
     kernels.moments[:] = 0
+    kernels.v_background[:] = 0
     kernels.backward(compiled)
     assert abs(kernels.moments - moments).max() < 1e-3 * abs(moments).max()
+    assert abs(kernels.v_background - v_background).max() < 1e-4 * abs(v_background).max()
     assert kernels.vectors * 8 > (moments[:, 0] != 0).sum()
 
 

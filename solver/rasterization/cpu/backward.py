@@ -9,6 +9,9 @@ v_alpha are the image's gradients there), the loss moves with alpha_j by
 R starts as sum_c v_c image_c + v_alpha alpha, which forward has left behind, and loses weight_j g_j as each
 is passed: one scalar a pixel, no second pass and no division of transmittances. What a Gaussian gets is a
 few moments over its pixels; `projection.project_backward` turns them into gradients.
+
+A background adds (1 - alpha) background_c to colour: v_alpha in g_j falls by sum_c v_c background_c, and R starts as
+sum_c v_c (image_c - background_c) + v_alpha alpha, with the image over the background and v_alpha as it was.
 """
 
 import numpy as np
@@ -20,6 +23,7 @@ from solver.rasterization.cpu.layout import (
     BLOCKS,
     DECAY_A,
     DECAY_I,
+    DEPTH,
     EXTRAS,
     HALF,
     LOG2_OPACITY,
@@ -43,8 +47,10 @@ TRANSMITTANCE, BEHIND, V_ALPHA, V_FEATURES = 0, 1, 2, 3  # planes
 
 
 @kernel(
-    "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1],"
-    "float32[:,:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[:,::1], float32, float32[:,::1], int64, int64)",
+    "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1], float32[::1],"
+    "float32[:,:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[:,:,:,::1],"
+    "float32[:,:,::1], float32[:,::1], float32[:,::1], float32[:,:,::1],"
+    "float32, float32[:,::1], float64[:,::1], int64, int64)",
     fast=True,
 )
 def composite_backward(
@@ -53,18 +59,24 @@ def composite_backward(
     pair_rows,  # [P], of `geometry`
     pair_masks,  # [P]
     tile_offsets,  # [M tiles + 1]
-    image,  # [M, H, W, 4 + E]
+    background,  # [3]
+    colour_image,  # [M, H, W, 3], over the background
+    depth_image,  # [M, H, W]
     alpha_image,  # [M, H, W]
-    v_image,  # [H, W, 4 + E]
+    extras_image,  # [M, H, W, E]
+    v_colour_image,  # [H, W, 3]; of this and the next three, an empty one stands for zeros
+    v_depth_image,  # [H, W]
     v_alpha_image,  # [H, W]
+    v_extras_image,  # [H, W, E]
     share,  # of each sample in the image, 1 / M
     moments,  # [P, 10 + E], written
+    v_background,  # [M tiles, 3], written
     part,
     parts,
 ):
-    """Moments of the pairs in every `parts`-th tile."""
-    _, height, width, channels = image.shape
-    count = len(features)
+    """Moments of the pairs in this part's tiles, and what each tile adds to the background's gradient."""
+    _, height, width = alpha_image.shape
+    count, channels = features.shape
     tiles_across = (width + TILE - 1) // TILE
     tiles_in_image = tiles_across * ((height + TILE - 1) // TILE)
     planes = np.empty((V_FEATURES + channels, BLOCKS, LANES), np.float32)
@@ -75,15 +87,34 @@ def composite_backward(
         m, place_in_image = tile // tiles_in_image, tile % tiles_in_image
         left, top = place_in_image % tiles_across * TILE, place_in_image // tiles_across * TILE
         planes[:] = ZERO
-        for row in range(min(TILE, height - top)):
-            for column in range(min(TILE, width - left)):
-                b, lane = 2 * row + column // LANES, column % LANES
-                v_alpha = share * v_alpha_image[top + row, left + column]
-                rest = v_alpha * alpha_image[m, top + row, left + column]
-                for c in range(channels):
-                    v = share * v_image[top + row, left + column, c]
-                    rest += v * image[m, top + row, left + column, c]
-                    planes[V_FEATURES + c, b, lane] = v
+        v_background[tile] = 0.0
+        for b in range(BLOCKS):
+            y, first_x = top + b // 2, left + b % 2 * LANES
+            if y >= height:
+                break
+            for lane in range(min(LANES, width - first_x)):
+                x = first_x + lane
+                alpha = alpha_image[m, y, x]
+                v_alpha = rest = ZERO
+                if len(v_alpha_image) > 0:
+                    v_alpha = share * v_alpha_image[y, x]
+                    rest = v_alpha * alpha
+                if len(v_colour_image) > 0:
+                    for c in range(3):
+                        v = share * v_colour_image[y, x, c]
+                        rest += v * (colour_image[m, y, x, c] - background[c])
+                        v_alpha -= v * background[c]
+                        v_background[tile, c] += v * (ONE - alpha)
+                        planes[V_FEATURES + c, b, lane] = v
+                if len(v_depth_image) > 0:
+                    v = share * v_depth_image[y, x]
+                    rest += v * depth_image[m, y, x]
+                    planes[V_FEATURES + DEPTH, b, lane] = v
+                if len(v_extras_image) > 0:
+                    for e in range(EXTRAS, channels):
+                        v = share * v_extras_image[y, x, e - EXTRAS]
+                        rest += v * extras_image[m, y, x, e - EXTRAS]
+                        planes[V_FEATURES + e, b, lane] = v
                 planes[TRANSMITTANCE, b, lane] = ONE
                 planes[BEHIND, b, lane] = rest
                 planes[V_ALPHA, b, lane] = v_alpha

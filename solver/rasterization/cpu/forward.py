@@ -3,7 +3,7 @@
 
 A tile lives in `planes` [planes, blocks, lanes]: one plane of transmittance, then one of each feature, a vector for
 every block of eight pixels. A pixel that has stopped has its transmittance negated, so that every later Gaussian fails
-the test by itself.
+the test by itself. What transmittance is left at the end lets the background through.
 """
 
 import numpy as np
@@ -15,6 +15,7 @@ from solver.rasterization.cpu.layout import (
     BLOCKS,
     DECAY_A,
     DECAY_I,
+    DEPTH,
     EXTRAS,
     HALF,
     LOG2_OPACITY,
@@ -37,8 +38,8 @@ TRANSMITTANCE, FEATURES = 0, 1  # planes
 
 
 @kernel(
-    "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1],"
-    "float32[:,:,:,::1], float32[:,:,::1], int64, int64)",
+    "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1], float32[::1],"
+    "float32[:,:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[:,:,:,::1], int64, int64)",
     fast=True,
 )
 def composite(
@@ -47,14 +48,17 @@ def composite(
     pair_rows,  # [P], of `geometry`
     pair_masks,  # [P]
     tile_offsets,  # [M tiles + 1]
-    image,  # [M, H, W, 4 + E], written
+    background,  # [3]
+    colour_image,  # [M, H, W, 3], written
+    depth_image,  # [M, H, W], written
     alpha_image,  # [M, H, W], written
+    extras_image,  # [M, H, W, E], written
     part,
     parts,
 ):
-    """Composite every `parts`-th tile of all samples."""
-    _, height, width, channels = image.shape
-    count = len(features)
+    """Composite this part's tiles of all samples."""
+    _, height, width = alpha_image.shape
+    count, channels = features.shape
     tiles_across = (width + TILE - 1) // TILE
     tiles_in_image = tiles_across * ((height + TILE - 1) // TILE)
     planes = np.empty((FEATURES + channels, BLOCKS, LANES), np.float32)
@@ -110,9 +114,16 @@ def composite(
                     extra = (FEATURES + e) * PLANE + place
                     store(planes, extra, load(planes, extra) + weight * features[n, e])
 
-        for row in range(min(TILE, height - top)):
-            for column in range(min(TILE, width - left)):
-                b, lane = 2 * row + column // LANES, column % LANES
-                alpha_image[m, top + row, left + column] = ONE - abs(planes[TRANSMITTANCE, b, lane])
-                for c in range(channels):
-                    image[m, top + row, left + column, c] = planes[FEATURES + c, b, lane]
+        for b in range(BLOCKS):
+            y, first_x = top + b // 2, left + b % 2 * LANES
+            if y >= height:
+                break
+            for lane in range(min(LANES, width - first_x)):
+                x = first_x + lane
+                rest = abs(planes[TRANSMITTANCE, b, lane])
+                for c in range(3):
+                    colour_image[m, y, x, c] = planes[FEATURES + c, b, lane] + rest * background[c]
+                depth_image[m, y, x] = planes[FEATURES + DEPTH, b, lane]
+                alpha_image[m, y, x] = ONE - rest
+                for e in range(EXTRAS, channels):
+                    extras_image[m, y, x, e - EXTRAS] = planes[FEATURES + e, b, lane]

@@ -13,11 +13,14 @@ from torch.autograd.function import once_differentiable
 from solver.kernels import threads
 from solver.rasterization.cpu.backward import composite_backward
 from solver.rasterization.cpu.binning import bin_gaussians
+from solver.rasterization.cpu.camera import pack_camera, unpack_gradient
 from solver.rasterization.cpu.forward import composite
 from solver.rasterization.cpu.layout import CAMERA_SIZE, DEPTH, EXTRAS, MOMENT_COUNT
 from solver.rasterization.cpu.projection import CHUNK, project, project_backward
-from solver.rasterization.projection import camera_centre
-from solver.rasterization.types import Aperture, RasterizationSettings, View
+from solver.rasterization.types import Aperture, RasterizationSettings, Rendering, View
+
+_PUPIL_CENTRE = np.zeros((1, 2))
+_TENSORS = 8  # the first inputs of the function: seven of the Gaussians, and the background
 
 
 def render(
@@ -29,52 +32,43 @@ def render(
     extras: Tensor | None,  # [N, E]
     view: View,
     aperture: Aperture | None,
+    background: Tensor | None,  # [3]
     sh_degree: int,
     settings: RasterizationSettings,
-) -> tuple[Tensor, Tensor, Tensor]:  # [H, W, 4 + E], [H, W], [N] bool
+) -> Rendering:
     """Composite colour, depth and extras in float32; see `interface.rasterize` for the arguments."""
-    if extras is None:
-        extras = means.new_zeros(len(means), 0)
     if not isinstance(sh_coefficients, tuple):
         sh_coefficients = sh_coefficients[:, :1], sh_coefficients[:, 1:]
-    gaussians = (means, quaternions, scales, opacities, *sh_coefficients, extras)
-    samples, residual = np.zeros((1, 2)), 1.0
-    if aperture is not None and aperture.samples is not None:
-        samples, residual = np.ascontiguousarray(aperture.samples.double().numpy()), aperture.residual
-    return _Rasterize.apply(
+    if background is None:
+        background = means.new_zeros(3)
+    features = means.new_zeros(len(means), 0) if extras is None else extras
+    samples, residual = _PUPIL_CENTRE, 1.0
+    lens: tuple[Tensor | None, Tensor | None] = None, None
+    if aperture is not None:
+        lens = aperture.pupil_diameter, aperture.inverse_focus_distance
+        if aperture.samples is not None:
+            samples, residual = np.ascontiguousarray(aperture.samples.double().numpy()), aperture.residual
+    gaussians = (means, quaternions, scales, opacities, *sh_coefficients, features, background)
+    colour, depth, alpha, composited, visible = _Rasterize.apply(
         *(tensor.float() for tensor in gaussians),
-        pack_camera(view, aperture),
+        view.world_to_camera,
+        view.K,
+        *lens,
         samples,
         residual,
         (view.width, view.height, sh_degree),
         settings,
     )
-
-
-def pack_camera(view: View, aperture: Aperture | None) -> Tensor:  # [21] float64
-    """The camera's numbers in the kernels' order, differentiably. A pinhole has a pupil of diameter 0."""
-    world_to_camera, K = view.world_to_camera.double(), view.K.double()
-    if aperture is None:
-        lens = torch.zeros(2, dtype=torch.float64)
-    else:
-        lens = torch.stack([aperture.pupil_diameter.double(), aperture.inverse_focus_distance.double()])
-    return torch.cat(
-        [
-            world_to_camera[:3, :3].flatten(),
-            world_to_camera[:3, 3],
-            torch.stack([K[0, 0], K[1, 1], K[0, 2], K[1, 2]]),
-            camera_centre(world_to_camera),
-            lens,
-        ]
-    )
+    return Rendering(colour, depth, alpha, None if extras is None else composited, visible)
 
 
 class _Rasterize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
-        *tensors, samples, residual, (width, height, sh_degree), settings = inputs
-        arrays = [_array(tensor) for tensor in tensors]
-        *gaussians, camera = arrays
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
+        tensors, camera_and_lens = inputs[:_TENSORS], inputs[_TENSORS:-4]
+        samples, residual, (width, height, sh_degree), settings = inputs[-4:]
+        *gaussians, background = (_array(tensor) for tensor in tensors)
+        camera = pack_camera(*camera_and_lens)
         count, channels, views = len(gaussians[0]), EXTRAS + gaussians[-1].shape[1], len(samples)
         geometry = np.empty((views, count, 8), np.float32)
         features = np.empty((count, channels), np.float32)
@@ -99,26 +93,35 @@ class _Rasterize(torch.autograd.Function):
             )
         )
         bins = bin_gaussians(geometry, np.ascontiguousarray(features[:, DEPTH]), visible, width, height)
-        images = np.empty((views, height, width, channels), np.float32)
+        colours = np.empty((views, height, width, 3), np.float32)
+        depths = np.empty((views, height, width), np.float32)
         alphas = np.empty((views, height, width), np.float32)
+        composited = np.empty((views, height, width, channels - EXTRAS), np.float32)
+        images = colours, depths, alphas, composited
         rows = geometry.reshape(-1, 8)
         threads.run(
             lambda *share: composite(
-                rows, features, bins.pair_rows, bins.pair_masks, bins.tile_offsets, images, alphas, *share
+                rows, features, bins.pair_rows, bins.pair_masks, bins.tile_offsets, background, *images, *share
             )
         )
-        outputs = _mean(images), _mean(alphas), torch.from_numpy(visible.any(0))
-        ctx.mark_non_differentiable(outputs[2])
-        ctx.save_for_backward(*tensors)
-        ctx.others = (geometry, features, visible, bins, images, alphas, samples, residual, sh_degree, settings)
+        outputs = (*(_mean(image) for image in images), torch.from_numpy(visible.any(0)))
+        ctx.mark_non_differentiable(outputs[-1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors, *outputs[:-1])  # outputs, so that PyTorch notices if one is changed in place
+        ctx.others = (camera, geometry, features, visible, bins, images, samples, residual, sh_degree, settings)
         return outputs
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *v_outputs: Any) -> tuple[Tensor | None, ...]:
-        *gaussians, camera = [_array(tensor) for tensor in ctx.saved_tensors]
-        geometry, features, visible, bins, images, alphas, samples, residual, sh_degree, settings = ctx.others
-        v_image, v_alpha = (_array(v) for v in v_outputs[:2])
+    def backward(ctx: Any, *v_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
+        *gaussians, background = (_array(tensor) for tensor in ctx.saved_tensors[:_TENSORS])
+        camera, geometry, features, visible, bins, images, samples, residual, sh_degree, settings = ctx.others
+        _, height, width, _ = images[0].shape
+        v_images = [
+            np.empty((0,) * (image.ndim - 1), np.float32) if v is None else _array(v)
+            for image, v in zip(images, v_outputs, strict=False)
+        ]
+        v_background = np.empty((len(bins.tile_offsets) - 1, 3))
         moments = np.empty((len(bins.pair_rows), MOMENT_COUNT + features.shape[1]), np.float32)
         rows = geometry.reshape(-1, 8)
         threads.run(
@@ -128,18 +131,17 @@ class _Rasterize(torch.autograd.Function):
                 bins.pair_rows,
                 bins.pair_masks,
                 bins.tile_offsets,
-                images,
-                alphas,
-                v_image,
-                v_alpha,
+                background,
+                *images,
+                *v_images,
                 np.float32(1 / len(samples)),
                 moments,
+                v_background,
                 *share,
             )
         )
         v_gaussians = [np.empty_like(array) for array in gaussians]
         v_camera = np.empty((-(-len(features) // CHUNK), CAMERA_SIZE))
-        height, width = v_alpha.shape
         threads.run(
             lambda *share: project_backward(
                 *gaussians[:-1],
@@ -162,7 +164,9 @@ class _Rasterize(torch.autograd.Function):
                 *share,
             )
         )
-        return *(torch.from_numpy(v) for v in (*v_gaussians, v_camera.sum(0))), None, None, None, None
+        v_tensors = (torch.from_numpy(v) for v in (*v_gaussians, v_background.sum(0)))
+        gradients = (*v_tensors, *unpack_gradient(camera, v_camera.sum(0)), *(None,) * 4)
+        return tuple(v if wanted else None for v, wanted in zip(gradients, ctx.needs_input_grad, strict=True))
 
 
 def _mean(images: np.ndarray) -> Tensor:  # [M, ...] -> [...]
