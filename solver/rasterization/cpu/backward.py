@@ -41,7 +41,7 @@ from solver.rasterization.cpu.layout import (
     V_FRACTION,
     ZERO,
 )
-from solver.rasterization.cpu.tiles import PAIRS_BETWEEN_CHECKS, has_stopped, lane_offsets
+from solver.rasterization.cpu.tiles import PAIRS_BETWEEN_CHECKS, has_stopped, lane_offsets, part_of
 
 TRANSMITTANCE, BEHIND, V_ALPHA, V_FEATURES = 0, 1, 2, 3  # planes
 
@@ -83,9 +83,12 @@ def composite_backward(
     extra_sums = np.empty((max(channels - EXTRAS, 1), LANES), np.float32)
     offsets = lane_offsets()
     spent, top_alpha, none, one = splat(MIN_TRANSMITTANCE), splat(MAX_ALPHA), splat(ZERO), splat(ONE)
-    for tile in range(part, len(tile_offsets) - 1, parts):
+    for tile in range(len(tile_offsets) - 1):
         m, place_in_image = tile // tiles_in_image, tile % tiles_in_image
-        left, top = place_in_image % tiles_across * TILE, place_in_image // tiles_across * TILE
+        tile_x, tile_y = place_in_image % tiles_across, place_in_image // tiles_across
+        if part_of(m, tile_x, tile_y, parts) != part:
+            continue
+        left, top = tile_x * TILE, tile_y * TILE
         planes[:] = ZERO
         v_background[tile] = 0.0
         for b in range(BLOCKS):

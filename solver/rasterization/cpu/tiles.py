@@ -11,6 +11,15 @@ PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
 
 
 @helper
+def part_of(sample, tile_x, tile_y, parts):
+    """Whose a tile is: dealt like cards along each row of tiles, each row three parts on from the last.
+
+    So all parts get as many of a small subject's tiles, whatever the image's width.
+    """
+    return (sample + tile_x + 3 * tile_y) % parts
+
+
+@helper
 def lane_offsets():
     """The vector 0, 1, ... 7: the columns of a block's pixels."""
     columns = np.empty(LANES, np.float32)
