@@ -26,6 +26,7 @@ class Kernels:
         geometry = np.empty((1, count, 8), np.float32)
         self.features = np.empty((count, _CHANNELS), np.float32)
         visible = np.empty((1, count), np.bool_)
+        boxes = np.empty((1, count, 4), np.int32)
         project(
             scene.means.numpy(),
             scene.quaternions.numpy(),
@@ -47,11 +48,13 @@ class Kernels:
             geometry,
             self.features,
             visible,
+            boxes,
             0,
             1,
         )
         self.geometry = geometry[0]
-        self.bins = bin_gaussians(geometry, np.ascontiguousarray(self.features[:, DEPTH]), visible, width, height)
+        depths = np.ascontiguousarray(self.features[:, DEPTH])
+        self.bins = bin_gaussians(geometry, depths, visible, boxes, width, height)
         self.background = np.array([0.2, 0.3, 0.4], np.float32)
         shapes = (height, width, 3), (height, width), (height, width), (height, width, 0)
         self.images = [np.empty((1, *shape), np.float32) for shape in shapes]  # colour, depth, alpha, extras

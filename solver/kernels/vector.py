@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A vector of eight float32 for Numba, since LLVM's own search for vectors finds half of what there is.
+"""Vectors of eight float32 or eight float64 for Numba, since LLVM's own search for vectors finds half of what there is.
 
 In a kernel, `load(array, i)` is eight numbers of a contiguous array from the i-th on, and `store` writes them back.
-Vectors take part in + - * / and comparisons, with each other and with float32 numbers; a comparison is a mask, which
-`where` chooses by and `&` combines. Everything is an LLVM vector instruction of eight lanes, whatever the processor.
+Vectors take part in + - * / and comparisons, with each other and with numbers of their type; a comparison is a mask,
+which `where` chooses by and `&` combines. Everything is an LLVM vector instruction of eight lanes, whatever the
+processor.
 """
 
 from __future__ import annotations
@@ -14,18 +15,21 @@ from typing import Any, TypeGuard
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 8  # numbers in a vector
 
-_FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _BITS = ir.VectorType(ir.IntType(1), LANES)
-_FLAGS = ("contract", "nnan", "ninf", "nsz")  # what is not finite never gets here: `projection` drops it
 
 
-class _Floats(types.Type):
-    def __init__(self) -> None:
-        super().__init__("float32x8")
+class _Vector(types.Type):
+    """Eight numbers of a type; arithmetic assumes what the flags say of them."""
+
+    def __init__(self, number: Any, ir_number: ir.Type, flags: tuple[str, ...]) -> None:
+        super().__init__(f"{number}x{LANES}")
+        self.number, self.ir, self.flags = number, ir.VectorType(ir_number, LANES), flags
+        self.size = number.bitwidth // 8  # bytes of a number
 
 
 class _Mask(types.Type):
@@ -33,13 +37,17 @@ class _Mask(types.Type):
         super().__init__("maskx8")
 
 
-floats, mask = _Floats(), _Mask()
+# What is not finite never gets to float32: `projection`, which is in float64, drops it.
+floats = _Vector(types.float32, ir.FloatType(), ("contract", "nnan", "ninf", "nsz"))
+doubles = _Vector(types.float64, ir.DoubleType(), ("contract",))
+mask = _Mask()
+_VECTORS = {types.float32: floats, types.float64: doubles}
 
 
-@register_model(_Floats)
-class _FloatsModel(models.PrimitiveModel):
+@register_model(_Vector)
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _FLOATS)
+        super().__init__(manager, kind, kind.ir)
 
 
 @register_model(_Mask)
@@ -48,28 +56,42 @@ class _MaskModel(models.PrimitiveModel):
         super().__init__(manager, kind, _BITS)
 
 
-def _operands(*kinds: types.Type) -> bool:
-    return floats in kinds and all(kind in (floats, types.float32) for kind in kinds)
+def _vector(*kinds: types.Type) -> _Vector | None:
+    """The type of vector among the operands, None where there is none or the others are neither that nor its
+    number.
+    """
+    for vector in _VECTORS.values():
+        if vector in kinds and all(kind in (vector, vector.number) for kind in kinds):
+            return vector
+    return None
 
 
-def _widened(builder: ir.IRBuilder, kind: types.Type, value: ir.Value) -> ir.Value:
+def _lanes(*lanes: int) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+
+
+def _widened(builder: ir.IRBuilder, vector: _Vector, kind: types.Type, value: ir.Value) -> ir.Value:
     """A vector as it is, a number in all lanes."""
-    if kind == floats:
+    if kind == vector:
         return value
-    single = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-    lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(single, ir.Constant(_FLOATS, ir.Undefined), lanes)
+    nothing = ir.Constant(vector.ir, ir.Undefined)
+    single = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(single, nothing, _lanes(*[0] * LANES))
 
 
-def _binary(instruct: Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value], result: types.Type) -> Callable:
+def _binary(instruct: Callable[[ir.IRBuilder, _Vector, ir.Value, ir.Value], ir.Value], result: Any = None) -> Callable:
+    """An operation of two vectors, or of one and a number, whose result is such a vector where no type is given."""
+
     def typed(typing_context: Any, a: types.Type, b: types.Type) -> Any:
-        if not _operands(a, b):
+        vector = _vector(a, b)
+        if vector is None:
             return None
 
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-            return instruct(builder, *(_widened(builder, k, v) for k, v in zip((a, b), arguments, strict=True)))
+            operands = (_widened(builder, vector, k, v) for k, v in zip((a, b), arguments, strict=True))
+            return instruct(builder, vector, *operands)
 
-        return result(a, b), generate
+        return (result or vector)(a, b), generate
 
     return intrinsic(typed)
 
@@ -77,19 +99,20 @@ def _binary(instruct: Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value], re
 def _overload(symbol: Callable, function: Callable) -> None:
     @overload(symbol)
     def choose(a, b):
-        if not _operands(a, b):
+        if _vector(a, b) is None:
             return None
         return lambda a, b: function(a, b)
 
 
 def _arithmetic(instruction: str, *symbols: Callable) -> None:
-    function = _binary(lambda builder, a, b: getattr(builder, instruction)(a, b, flags=_FLAGS), floats)
+    function = _binary(lambda builder, vector, a, b: getattr(builder, instruction)(a, b, flags=vector.flags))
     for symbol in symbols:
         _overload(symbol, function)
 
 
 def _comparison(sign: str, symbol: Callable) -> None:
-    _overload(symbol, _binary(lambda builder, a, b: builder.fcmp_ordered(sign, a, b, flags=_FLAGS), mask))
+    """False where one is not a number."""
+    _overload(symbol, _binary(lambda builder, vector, a, b: builder.fcmp_ordered(sign, a, b, flags=vector.flags), mask))
 
 
 _arithmetic("fadd", operator.add, operator.iadd)
@@ -98,14 +121,15 @@ _arithmetic("fmul", operator.mul, operator.imul)
 _arithmetic("fdiv", operator.truediv, operator.itruediv)
 _comparison(">", operator.gt)
 _comparison(">=", operator.ge)
+_comparison("<", operator.lt)
 _comparison("<=", operator.le)
 
 
 def _extreme(comparison: str) -> Callable:
-    def instruct(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
-        return builder.select(builder.fcmp_ordered(comparison, a, b, flags=_FLAGS), a, b)
+    def instruct(builder: ir.IRBuilder, vector: _Vector, a: ir.Value, b: ir.Value) -> ir.Value:
+        return builder.select(builder.fcmp_ordered(comparison, a, b, flags=vector.flags), a, b)
 
-    return _binary(instruct, floats)
+    return _binary(instruct)
 
 
 maximum, minimum = _extreme(">"), _extreme("<")
@@ -125,14 +149,15 @@ def _overloaded_and(a, b):
 
 
 def _where(typing_context: Any, condition: types.Type, yes: types.Type, no: types.Type) -> Any:
-    if condition != mask or not _operands(yes, no):
+    vector = _vector(yes, no)
+    if condition != mask or vector is None:
         return None
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        chosen = (_widened(builder, k, v) for k, v in zip((yes, no), arguments[1:], strict=True))
+        chosen = (_widened(builder, vector, k, v) for k, v in zip((yes, no), arguments[1:], strict=True))
         return builder.select(arguments[0], *chosen)
 
-    return floats(condition, yes, no), generate
+    return vector(condition, yes, no), generate
 
 
 where: Callable = intrinsic(_where)
@@ -140,78 +165,190 @@ where: Callable = intrinsic(_where)
 
 
 def _splat(typing_context: Any, a: types.Type) -> Any:
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        return _widened(builder, a, arguments[0])
+    vector = _VECTORS.get(a)
+    if vector is None:
+        return None
 
-    return (floats(a), generate) if a == types.float32 else None
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        return _widened(builder, vector, a, arguments[0])
+
+    return vector(a), generate
 
 
 splat: Callable = intrinsic(_splat)
 """One number in all lanes."""
 
 
-def _reduction(combine: Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]) -> Callable:
+def _reduction(combine: Callable[[ir.IRBuilder, _Vector, ir.Value, ir.Value], ir.Value]) -> Callable:
     def typed(typing_context: Any, a: types.Type) -> Any:
+        vector = _vector(a)
+        if vector is None:
+            return None
+
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
             (value,), width = arguments, LANES
             while width > 1:  # the upper half onto the lower, until one lane is left
                 width //= 2
-                half = ir.VectorType(ir.IntType(32), width)
-                lower, upper = (ir.Constant(half, list(range(start, start + width))) for start in (0, width))
-                value = combine(
-                    builder, builder.shuffle_vector(value, value, lower), builder.shuffle_vector(value, value, upper)
-                )
+                halves = (_lanes(*range(start, start + width)) for start in (0, width))
+                value = combine(builder, vector, *(builder.shuffle_vector(value, value, half) for half in halves))
             return builder.extract_element(value, ir.Constant(ir.IntType(32), 0))
 
-        return (types.float32(a), generate) if a == floats else None
+        return vector.number(a), generate
 
     return intrinsic(typed)
 
 
-total: Callable = _reduction(lambda builder, a, b: builder.fadd(a, b, flags=_FLAGS))
+total: Callable = _reduction(lambda builder, vector, a, b: builder.fadd(a, b, flags=vector.flags))
 """The sum of the eight lanes."""
 
-largest: Callable = _reduction(
-    lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b, flags=_FLAGS), a, b)
-)
-"""The largest of the eight lanes."""
+
+def _extreme_lane(sign: str) -> Callable:
+    return _reduction(
+        lambda builder, vector, a, b: builder.select(builder.fcmp_ordered(sign, a, b, flags=vector.flags), a, b)
+    )
+
+
+largest, smallest = _extreme_lane(">"), _extreme_lane("<")
+"""The largest and the smallest of the eight lanes."""
+
+
+def _function(name: str) -> Callable:
+    """One of LLVM's own functions of each lane."""
+
+    def typed(typing_context: Any, a: types.Type) -> Any:
+        vector = _vector(a)
+        if vector is None:
+            return None
+
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+            kind = ir.FunctionType(vector.ir, [vector.ir])
+            full_name = f"llvm.{name}.v{LANES}f{8 * vector.size}"
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, full_name), arguments)
+
+        return vector(a), generate
+
+    return intrinsic(typed)
+
+
+square_root, floor, rounded = _function("sqrt"), _function("floor"), _function("rint")
+"""The root of each lane, the largest whole number not above it, and the nearest."""
+
+
+def _conversion(instruction: str, source: _Vector, target: _Vector) -> Callable:
+    def typed(typing_context: Any, a: types.Type) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+            return getattr(builder, instruction)(arguments[0], target.ir)
+
+        return (target(a), generate) if a == source else None
+
+    return intrinsic(typed)
+
+
+as_doubles, as_floats = _conversion("fpext", floats, doubles), _conversion("fptrunc", doubles, floats)
+
+
+def _mask_bits(typing_context: Any, a: types.Type) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        return builder.zext(builder.bitcast(arguments[0], ir.IntType(LANES)), ir.IntType(32))
+
+    return (types.uint32(a), generate) if a == mask else None
+
+
+mask_bits: Callable = intrinsic(_mask_bits)
+"""A number whose bit i is set where lane i is."""
+
+
+def _holds_floats(kind: types.Type) -> TypeGuard[types.Array]:
+    return isinstance(kind, types.Array) and kind.dtype in _VECTORS and kind.layout == "C"
 
 
 def _pointer(context: Any, builder: ir.IRBuilder, kind: types.Array, array: ir.Value, index: ir.Value) -> ir.Value:
     data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index], inbounds=True), _FLOATS.as_pointer())
-
-
-def _holds_floats(kind: types.Type) -> TypeGuard[types.Array]:
-    return isinstance(kind, types.Array) and kind.dtype == types.float32 and kind.layout == "C"
+    return builder.bitcast(builder.gep(data, [index], inbounds=True), _VECTORS[kind.dtype].ir.as_pointer())
 
 
 def _load(typing_context: Any, array: types.Type, index: types.Type) -> Any:
     if not (_holds_floats(array) and isinstance(index, types.Integer)):
         return None
+    vector = _VECTORS[array.dtype]
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        return builder.load(_pointer(context, builder, array, *arguments), align=4)
+        return builder.load(_pointer(context, builder, array, *arguments[:2]), align=vector.size)
 
-    return floats(array, index), generate
+    return vector(array, index), generate
 
 
 def _store(typing_context: Any, array: types.Type, index: types.Type, value: types.Type) -> Any:
-    if not (_holds_floats(array) and isinstance(index, types.Integer) and value == floats):
+    if not (_holds_floats(array) and isinstance(index, types.Integer)):
+        return None
+    vector = _VECTORS[array.dtype]
+    if value != vector:
         return None
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        builder.store(arguments[2], _pointer(context, builder, array, *arguments[:2]), align=4)
+        builder.store(arguments[2], _pointer(context, builder, array, *arguments[:2]), align=vector.size)
         return context.get_dummy_value()
 
     return types.void(array, index, value), generate
 
 
 load: Callable = intrinsic(_load)
-"""Eight numbers of a contiguous float32 array, whatever its shape, from the index-th on; never checked."""
+"""Eight numbers of a contiguous array, whatever its shape, from the index-th on; never checked."""
 
 store: Callable = intrinsic(_store)
 """Write such eight."""
+
+
+def _gather(typing_context: Any, array: types.Type, rows: types.Type, stride: types.Type, column: types.Type) -> Any:
+    if not (_holds_floats(array) and isinstance(rows, types.Array) and rows.dtype == types.int64):
+        return None
+    vector = _VECTORS[array.dtype]
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        row_data = context.make_array(rows)(context, builder, arguments[1]).data
+        value = ir.Constant(vector.ir, ir.Undefined)
+        stride, column = (
+            context.cast(builder, argument, kind, types.int64)
+            for argument, kind in zip(arguments[2:], signature.args[2:], strict=True)
+        )
+        for lane in range(LANES):
+            row = builder.load(builder.gep(row_data, [ir.Constant(ir.IntType(64), lane)], inbounds=True))
+            place = builder.add(builder.mul(row, stride), column)
+            number = builder.load(builder.gep(data, [place], inbounds=True))
+            value = builder.insert_element(value, number, ir.Constant(ir.IntType(32), lane))
+        return value
+
+    return vector(array, rows, stride, column), generate
+
+
+gather: Callable = intrinsic(_gather)
+"""One column of eight rows of a contiguous array with rows of `stride` numbers; `rows` is an int64 array."""
+
+
+def _transposed(typing_context: Any, rows: types.Type) -> Any:
+    if rows != types.UniTuple(floats, LANES):
+        return None
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        values = [builder.extract_value(arguments[0], i) for i in range(LANES)]
+        # Each step swaps the blocks off the diagonal, of 4 x 4, then 2 x 2, then 1 x 1 numbers.
+        for width in (4, 2, 1):
+            lower = [LANES + lane - width if lane & width else lane for lane in range(LANES)]
+            upper = [LANES + lane if lane & width else lane + width for lane in range(LANES)]
+            swapped = list(values)
+            for i in (lane for lane in range(LANES) if not lane & width):
+                swapped[i] = builder.shuffle_vector(values[i], values[i + width], _lanes(*lower))
+                swapped[i + width] = builder.shuffle_vector(values[i], values[i + width], _lanes(*upper))
+            values = swapped
+        return context.make_tuple(builder, signature.return_type, values)
+
+    return rows(rows), generate
+
+
+transposed: Callable = intrinsic(_transposed)
+"""Of eight vectors of float32: the first lanes of all, the second lanes of all, and so on."""
+
 
 _INTEGERS = ir.VectorType(ir.IntType(32), LANES)
 _FRACTION_BITS = 23  # of a float32
@@ -239,26 +376,18 @@ def _exponent_bits(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
 
 def _with_exponent(builder: ir.IRBuilder, a: ir.Value, exponent: ir.Value) -> ir.Value:
     shifted = builder.shl(exponent, _integers(_FRACTION_BITS))
-    return builder.bitcast(builder.add(builder.bitcast(a, _INTEGERS), shifted), _FLOATS)
+    return builder.bitcast(builder.add(builder.bitcast(a, _INTEGERS), shifted), floats.ir)
 
 
 def _fraction(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
     return _with_exponent(builder, a, builder.neg(_exponent_bits(builder, a)))
 
 
-def _rounded(builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
-    kind = ir.FunctionType(_FLOATS, [_FLOATS])
-    return builder.call(builder.module.declare_intrinsic(f"llvm.rint.v{LANES}f32", fnty=kind), [a])
-
-
-exponent: Callable = _of_one(lambda builder, a: builder.sitofp(_exponent_bits(builder, a), _FLOATS))
+exponent: Callable = _of_one(lambda builder, a: builder.sitofp(_exponent_bits(builder, a), floats.ir))
 """The whole number e of a = f 2^e with f between sqrt(1/2) and sqrt(2), for normal positive a."""
 
 fraction: Callable = _of_one(_fraction)
 """The f of `exponent`."""
 
-rounded: Callable = _of_one(_rounded)
-"""The nearest whole number."""
-
-scaled: Callable = _binary(lambda builder, a, n: _with_exponent(builder, a, builder.fptosi(n, _INTEGERS)), floats)
-"""a 2^n for whole numbers n; a and the result must be normal."""
+scaled: Callable = _binary(lambda builder, vector, a, n: _with_exponent(builder, a, builder.fptosi(n, _INTEGERS)))
+"""a 2^n for float32 and whole numbers n; a and the result must be normal."""

@@ -8,28 +8,35 @@ nothing else. The ellipse is widened by a hair, so that rounding here never deci
 itself.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from solver.kernels import threads
 from solver.kernels.compilation import helper, kernel
-from solver.kernels.vector import LANES
+from solver.kernels.vector import floor, mask_bits, maximum, square_root, where
 from solver.rasterization.cpu.layout import (
     DECAY_A,
     DECAY_I,
+    HALF,
     LOG2_255,
     LOG2_OPACITY,
+    ONE,
     SHEAR,
     TILE,
     U_CELL,
     U_FRACTION,
     V_CELL,
     V_FRACTION,
+    ZERO,
 )
+from solver.rasterization.cpu.tiles import lane_offsets
 
 _RADIX_BITS = 11
+# Ellipses are widened by a hair, so that rounding here never decides.
+LEVEL = np.float32(LOG2_255 + 1e-4)  # to add to log2(opacity)
+SLACK = np.float32(0.01)  # px
+EIGHT, SIXTEEN = np.float32(8), np.float32(16)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ def bin_gaussians(
     geometry: np.ndarray,  # [M, N, 8]
     depths: np.ndarray,  # [N], positive where visible
     visible: np.ndarray,  # [M, N]
+    boxes: np.ndarray,  # [M, N, 4]
     width: int,
     height: int,
 ) -> Bins:
@@ -59,9 +67,10 @@ def bin_gaussians(
     sort_by_depth(depths, seen, order)
 
     bounds = np.zeros(samples * count + 1, np.int64)
-    threads.run(lambda *share: bound_pairs(rows, visible.reshape(-1), width, height, bounds[1:], *share))
+    boxes = boxes.reshape(-1, 4)
+    threads.run(lambda *share: bound_pairs(visible.reshape(-1), boxes, bounds[1:], *share))
     slot_offsets = np.cumsum(bounds)
-    slot_ends = np.empty(samples * count, np.int64)
+    slot_ends = slot_offsets[:-1].copy()
     slots = np.empty(int(slot_offsets[-1]), np.int32)
     masks = np.empty(len(slots), np.uint32)
     tiles = samples * (-(-width // TILE) * -(-height // TILE))
@@ -70,6 +79,7 @@ def bin_gaussians(
         lambda part, parts: find_pairs(
             rows,
             visible,
+            boxes,
             order,
             width,
             height,
@@ -125,76 +135,50 @@ def sort_by_depth(depths, visible, order):
 
 
 @helper
-def _row_range(geometry, n, height):
-    """First and last pixel row of the ellipse."""
-    v = np.float64(geometry[n, V_CELL]) + geometry[n, V_FRACTION]
-    extent = math.sqrt((geometry[n, LOG2_OPACITY] + LOG2_255 + 1e-4) / geometry[n, DECAY_I]) + 0.01
-    first = max(math.ceil(v - extent - 0.5), 0.0)
-    last = min(math.floor(v + extent - 0.5), height - 1.0)
-    return int(first), int(last)
+def _stretch(rows, dy_0, end_row, level, i, k, inverse_a, u_fraction):
+    """First and last pixel column, counted from the centre's, of eight rows; none has its last before its first."""
+    dy = rows + dy_0
+    rest = level - i * dy * dy
+    half = square_root(maximum(rest, ZERO) * inverse_a) + SLACK
+    middle = u_fraction + k * dy - HALF
+    first = ZERO - floor(half - middle)
+    last = where((rest >= ZERO) & (rows < end_row), floor(middle + half), first - ONE)
+    return first, last
 
 
 @helper
-def _column_ranges(geometry, n, first_row, last_row, width, ranges):
-    """Write into `ranges` [rows, 2] the first and last pixel column of each row; return the extremes of all.
-
-    A row that the ellipse misses has its last column before its first.
-    """
-    u = np.float64(geometry[n, U_CELL]) + geometry[n, U_FRACTION]
-    v = np.float64(geometry[n, V_CELL]) + geometry[n, V_FRACTION]
-    i, k = np.float64(geometry[n, DECAY_I]), np.float64(geometry[n, SHEAR])
-    inverse_a = 1.0 / np.float64(geometry[n, DECAY_A])
-    level = geometry[n, LOG2_OPACITY] + LOG2_255 + 1e-4
-    lowest, highest = width, -1
-    for row in range(first_row, last_row + 1):
-        dy = row + 0.5 - v
-        rest = level - i * dy * dy
-        first, last = width, -1
-        if rest >= 0.0:
-            half = math.sqrt(rest * inverse_a) + 0.01
-            middle = u + k * dy - 0.5
-            first = int(max(math.ceil(middle - half), 0.0))
-            last = int(min(math.floor(middle + half), width - 1.0))
-            if first <= last:
-                lowest = min(lowest, first)
-                highest = max(highest, last)
-        ranges[row - first_row, 0] = first
-        ranges[row - first_row, 1] = last
-    return lowest, highest
+def _meets(first, last, left, right):
+    """A bit for each row whose stretch has pixels from `left` to before `right`."""
+    return mask_bits((first <= last) & (first < right) & (last >= left))
 
 
-@helper
-def _column_extremes(geometry, n, width):
-    """First and last pixel column of the ellipse."""
-    u = np.float64(geometry[n, U_CELL]) + geometry[n, U_FRACTION]
-    i, k = np.float64(geometry[n, DECAY_I]), np.float64(geometry[n, SHEAR])
-    level = geometry[n, LOG2_OPACITY] + LOG2_255 + 1e-4
-    extent = math.sqrt(level * (k * k / i + 1.0 / np.float64(geometry[n, DECAY_A]))) + 0.02
-    first = max(math.ceil(u - extent - 0.5), 0.0)
-    last = min(math.floor(u + extent - 0.5), width - 1.0)
-    return int(first), int(last)
-
-
-@kernel("void(float32[:,::1], boolean[::1], int64, int64, int64[::1], int64, int64)")
-def bound_pairs(geometry, visible, width, height, bounds, part, parts):
-    """How many tiles each ellipse's bounding box touches: at least as many as the ellipse."""
+@kernel("void(boolean[::1], int32[:,::1], int64[::1], int64, int64)")
+def bound_pairs(visible, boxes, bounds, part, parts):
+    """How many tiles there are in each box: at least as many as the ellipse touches."""
     for row in range(part * len(visible) // parts, (part + 1) * len(visible) // parts):
-        if not visible[row]:
-            continue
-        first_row, last_row = _row_range(geometry, row, height)
-        first_column, last_column = _column_extremes(geometry, row, width)
-        if first_row <= last_row and first_column <= last_column:
-            tiles_down = last_row // TILE - first_row // TILE + 1
-            bounds[row] = tiles_down * (last_column // TILE - first_column // TILE + 1)
+        bounds[row] = 0
+        if visible[row]:
+            bounds[row] = (boxes[row, 1] - boxes[row, 0] + 1) * (boxes[row, 3] - boxes[row, 2] + 1)
+
+
+@helper
+def _interleaved(left, right):
+    """The bits of two numbers of eight bits in turn, the left one's first."""
+    bits = left | right << np.uint32(16)
+    bits = (bits | bits << np.uint32(4)) & np.uint32(0x0F0F0F0F)
+    bits = (bits | bits << np.uint32(2)) & np.uint32(0x33333333)
+    bits = (bits | bits << np.uint32(1)) & np.uint32(0x55555555)
+    return (bits | bits >> np.uint32(15)) & np.uint32(0xFFFF)
 
 
 @kernel(
-    "void(float32[:,::1], boolean[:,::1], int32[::1], int64, int64, int64[::1], int64[::1], int32[::1], uint32[::1],"
-    "int64[::1], int64, int64)"
+    "void(float32[:,::1], boolean[:,::1], int32[:,::1], int32[::1], int64, int64, int64[::1], int64[::1], int32[::1],"
+    "uint32[::1], int64[::1], int64, int64)"
 )
 def find_pairs(
     geometry,  # [M N, 8]
     visible,  # [M, N]
+    boxes,  # [M N, 4]
     order,  # Gaussians by depth
     width,
     height,
@@ -206,44 +190,46 @@ def find_pairs(
     part,
     parts,
 ):
-    """The tiles that each Gaussian of this part of `order` touches, with their masks."""
+    """The tiles that each Gaussian of this part of `order` touches, with their masks.
+
+    A row's stretch of pixels, from the first to the last centre within the ellipse, meets a block where it starts
+    before the block's end and ends after its start.
+    """
     samples, count = visible.shape
     tiles_across = (width + TILE - 1) // TILE
     tiles = tiles_across * ((height + TILE - 1) // TILE)
-    ranges = np.empty((TILE, 2), np.int64)
-    for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
-        for m in range(samples):
-            if not visible[m, order[r]]:
-                continue
+    rows = lane_offsets()
+    bottom = np.float32(height)
+    for m in range(samples):
+        for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
             n = m * count + order[r]
             slot = slot_offsets[n]
-            slot_ends[n] = slot
-            if slot == slot_offsets[n + 1]:
-                continue
-            first_row, last_row = _row_range(geometry, n, height)
-            for tile_y in range(first_row // TILE, last_row // TILE + 1):
-                top = max(first_row, tile_y * TILE)
-                bottom = min(last_row, tile_y * TILE + TILE - 1)
-                lowest, highest = _column_ranges(geometry, n, top, bottom, width, ranges)
-                if lowest > highest:
-                    continue
-                for tile_x in range(lowest // TILE, highest // TILE + 1):
-                    middle = tile_x * TILE + LANES
-                    mask = np.uint32(0)
-                    for row in range(top, bottom + 1):
-                        first, last = ranges[row - top, 0], ranges[row - top, 1]
-                        bits = np.uint32(0)
-                        if first < middle and last >= middle - LANES:
-                            bits |= np.uint32(1)
-                        if first < middle + LANES and last >= middle:
-                            bits |= np.uint32(2)
-                        mask |= bits << np.uint32(2 * (row - tile_y * TILE))
-                    if mask != 0:
-                        tile = m * tiles + tile_y * tiles_across + tile_x
-                        histogram[tile] += 1
-                        slots[slot] = tile
-                        masks[slot] = mask
-                        slot += 1
+            if visible[m, order[r]]:
+                level = geometry[n, LOG2_OPACITY] + LEVEL
+                i, k, inverse_a = geometry[n, DECAY_I], geometry[n, SHEAR], ONE / geometry[n, DECAY_A]
+                u_cell, u_fraction = geometry[n, U_CELL], geometry[n, U_FRACTION]
+                for tile_y in range(boxes[n, 2], boxes[n, 3] + 1):
+                    dy_0 = np.float32(tile_y * TILE) - geometry[n, V_CELL] + HALF - geometry[n, V_FRACTION]
+                    last_row = bottom - np.float32(tile_y * TILE)
+                    upper_first, upper_last = _stretch(rows, dy_0, last_row, level, i, k, inverse_a, u_fraction)
+                    lower_first, lower_last = _stretch(rows + EIGHT, dy_0, last_row, level, i, k, inverse_a, u_fraction)
+                    for tile_x in range(boxes[n, 0], boxes[n, 1] + 1):
+                        left = np.float32(tile_x * TILE) - u_cell
+                        middle, right = left + EIGHT, min(left + SIXTEEN, np.float32(width) - u_cell)
+                        mask = _interleaved(
+                            _meets(upper_first, upper_last, left, min(middle, right)),
+                            _meets(upper_first, upper_last, middle, right),
+                        )
+                        mask |= _interleaved(
+                            _meets(lower_first, lower_last, left, min(middle, right)),
+                            _meets(lower_first, lower_last, middle, right),
+                        ) << np.uint32(TILE)
+                        if mask != 0:
+                            tile = m * tiles + tile_y * tiles_across + tile_x
+                            histogram[tile] += 1
+                            slots[slot] = tile
+                            masks[slot] = mask
+                            slot += 1
             slot_ends[n] = slot
 
 
@@ -266,10 +252,8 @@ def place_pairs(
 ):
     """Put the pairs that `find_pairs` has found in order."""
     samples, count = visible.shape
-    for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
-        for m in range(samples):
-            if not visible[m, order[r]]:
-                continue
+    for m in range(samples):
+        for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
             n = m * count + order[r]
             for slot in range(slot_offsets[n], slot_ends[n]):
                 tile = slots[slot]

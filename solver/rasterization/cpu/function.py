@@ -16,7 +16,8 @@ from solver.rasterization.cpu.binning import bin_gaussians
 from solver.rasterization.cpu.camera import pack_camera, unpack_gradient
 from solver.rasterization.cpu.forward import composite
 from solver.rasterization.cpu.layout import CAMERA_SIZE, DEPTH, EXTRAS, MOMENT_COUNT
-from solver.rasterization.cpu.projection import CHUNK, project, project_backward
+from solver.rasterization.cpu.projection import CHUNK, project
+from solver.rasterization.cpu.projection_backward import project_backward
 from solver.rasterization.types import Aperture, RasterizationSettings, Rendering, View
 
 _PUPIL_CENTRE = np.zeros((1, 2))
@@ -73,6 +74,7 @@ class _Rasterize(torch.autograd.Function):
         geometry = np.empty((views, count, 8), np.float32)
         features = np.empty((count, channels), np.float32)
         visible = np.empty((views, count), np.bool_)
+        boxes = np.empty((views, count, 4), np.int32)
         threads.run(
             lambda *share: project(
                 *gaussians,
@@ -89,10 +91,11 @@ class _Rasterize(torch.autograd.Function):
                 geometry,
                 features,
                 visible,
+                boxes,
                 *share,
             )
         )
-        bins = bin_gaussians(geometry, np.ascontiguousarray(features[:, DEPTH]), visible, width, height)
+        bins = bin_gaussians(geometry, np.ascontiguousarray(features[:, DEPTH]), visible, boxes, width, height)
         colours = np.empty((views, height, width, 3), np.float32)
         depths = np.empty((views, height, width), np.float32)
         alphas = np.empty((views, height, width), np.float32)
@@ -154,7 +157,6 @@ class _Rasterize(torch.autograd.Function):
                 settings.eps2d,
                 settings.antialiased,
                 features,
-                visible,
                 moments,
                 bins.slot_offsets,
                 bins.slot_ends,
