@@ -391,3 +391,22 @@ fraction: Callable = _of_one(_fraction)
 
 scaled: Callable = _binary(lambda builder, vector, a, n: _with_exponent(builder, a, builder.fptosi(n, _INTEGERS)))
 """a 2^n for float32 and whole numbers n; a and the result must be normal."""
+
+
+def _store_thrice(typing_context: Any, array: types.Type, index: types.Type, value: types.Type) -> Any:
+    if not (_holds_floats(array) and isinstance(index, types.Integer) and value == floats):
+        return None
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        place = _pointer(context, builder, array, *arguments[:2])
+        for part in range(3):
+            lanes = _integers(*(i // 3 for i in range(part * LANES, (part + 1) * LANES)))
+            spread = builder.shuffle_vector(arguments[2], arguments[2], lanes)
+            builder.store(spread, builder.gep(place, [ir.Constant(ir.IntType(32), part)], inbounds=True), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, index, value), generate
+
+
+store_thrice: Callable = intrinsic(_store_thrice)
+"""Write each of the eight numbers three times, one beside the other: what holds for a pixel, for its three colours."""

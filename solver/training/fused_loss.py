@@ -22,146 +22,138 @@ from torch import Tensor
 from solver.kernels import threads
 from solver.kernels.compilation import helper, kernel
 from solver.kernels.powers import exp2, log2
-from solver.kernels.vector import LANES, load, maximum, splat, store, total, where
+from solver.kernels.vector import LANES, load, maximum, splat, store, store_thrice, total, where
 from solver.training.windows import C1, C2, WINDOW, window
 
 _HALF = WINDOW // 2  # px
 _COLOURS = 3
 _MARGIN = 16  # zeros at both ends of a line, for the window: _HALF pixels in whole vectors
-_KEPT = 16  # lines kept of each kind: more than a window, and a power of two
+_KEPT = 16  # lines kept of each kind: enough for a window and a row, and a power of two
+_LATEST = _KEPT - 1  # row & _LATEST is where a row's line is kept
 
 _IMAGE, _PHOTO, _SQUARES, _PRODUCT, _SLOPE, _WEIGHT = range(6)  # kinds of lines: a, b, a^2 + b^2, a b, da/dlinear, w
-_KINDS = 6
+_KINDS, _SMOOTHED_KINDS = 6, 4
 
-_ZERO, _ONE, _TWO, _HALF_ = np.float32(0), np.float32(1), np.float32(2), np.float32(0.5)
+_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
+_WINDOW = (_ZERO, *window(), _ZERO)
 _DARK, _DARK_SLOPE = np.float32(0.0031308), np.float32(12.92)  # the sRGB curve, as in `solver.optics.colour`
 _SCALE, _OFFSET, _POWER = np.float32(1.055), np.float32(0.055), np.float32(1 / 2.4)
 
 
 @helper
 def _encode(linear):
-    """The sRGB curve of a vector, and its slope; NaN stays so."""
+    """The sRGB curve of a vector, and its slope; what is not a number stays so."""
     bright = linear > _DARK
     clipped = maximum(linear, _DARK)
     power = _SCALE * exp2(_POWER * log2(clipped))
-    value = where(bright, power - _OFFSET, _DARK_SLOPE * linear)
-    return value, where(bright, _POWER * power / clipped, splat(_DARK_SLOPE))
+    encoded = where(bright, power - _OFFSET, _DARK_SLOPE * linear)
+    return encoded, where(bright, _POWER * power / clipped, splat(_DARK_SLOPE))
 
 
 @helper
-def _read(row, rendering, photo, mask, weights, lines, mask_line):
-    """Fill the lines of one row, with zeros if there is no such row; returns the sum of its weights."""
+def _smooth_columns(kept, kind, row, smooth):
+    """Smooth `row` and the next, of one kind of lines, down the columns: two rows share what they read."""
+    padded = kept.shape[2]
+    for x in range(_MARGIN, padded - _MARGIN, LANES):
+        upper, lower = splat(_ZERO), splat(_ZERO)
+        for k in range(WINDOW + 1):
+            value = load(kept, (kind * _KEPT + (row + k - _HALF & _LATEST)) * padded + x)
+            upper += _WINDOW[k + 1] * value
+            lower += _WINDOW[k] * value
+        store(smooth, kind * padded + x, upper)
+        store(smooth, (_SMOOTHED_KINDS + kind) * padded + x, lower)
+
+
+@helper
+def _smooth_row(smooth, place):
+    """Smooth along the row."""
+    smoothed = splat(_ZERO)
+    for k in range(WINDOW):
+        smoothed += _WINDOW[k + 1] * load(smooth, place + _COLOURS * (k - _HALF))
+    return smoothed
+
+
+@helper
+def _read(row, rendering, photo, mask, weights, lines, scratch):
+    """Make the lines of one row, of zeros if there is no such row; returns the sum of its weights."""
     height, width = rendering.shape[0], rendering.shape[1] // _COLOURS
-    kept = lines[row % _KEPT]
+    kept, padded = row & _LATEST, lines.shape[2]
     if row < 0 or row >= height:
-        kept[:] = _ZERO
+        lines[:, kept] = _ZERO
         return _ZERO
-    row_total = _ZERO
     mask_row, weight_row = min(row, len(mask) - 1), min(row, len(weights) - 1)
     for column in range(width):
-        share = mask[mask_row, column]
-        weight = share * weights[weight_row, column]
-        row_total += weight
-        for x in range(_MARGIN + _COLOURS * column, _MARGIN + _COLOURS * (column + 1)):
-            mask_line[x] = share
-            kept[_WEIGHT, x] = weight
+        scratch[0, column] = mask[mask_row, column]
+        scratch[1, column] = mask[mask_row, column] * weights[weight_row, column]
+    total_weight = splat(_ZERO)
+    for column in range(0, width, LANES):
+        x, weight = _MARGIN + _COLOURS * column, load(scratch, padded + column)
+        store_thrice(lines, (_WEIGHT * _KEPT + kept) * padded + x, weight)
+        store_thrice(scratch, 2 * padded + x, load(scratch, column))
+        total_weight += weight
     for x in range(_COLOURS * width):
-        kept[_IMAGE, _MARGIN + x] = rendering[row, x]
-        kept[_PHOTO, _MARGIN + x] = photo[row, x]
-    padded = kept.shape[1]
+        lines[_IMAGE, kept, _MARGIN + x] = rendering[row, x]
+        lines[_PHOTO, kept, _MARGIN + x] = photo[row, x]
     for x in range(_MARGIN, padded - _MARGIN, LANES):
-        value, slope = _encode(load(kept, _IMAGE * padded + x))
-        share, b = load(mask_line, x), load(kept, _PHOTO * padded + x)
-        a = share * value + (_ONE - share) * b
-        store(kept, _IMAGE * padded + x, a)
-        store(kept, _SQUARES * padded + x, a * a + b * b)
-        store(kept, _PRODUCT * padded + x, a * b)
-        store(kept, _SLOPE * padded + x, share * slope)
-    return row_total
+        place, kind = kept * padded + x, _KEPT * padded
+        encoded, slope = _encode(load(lines, place + _IMAGE * kind))
+        share, b = load(scratch, 2 * padded + x), load(lines, place + _PHOTO * kind)
+        a = share * encoded + (_ONE - share) * b
+        store(lines, place + _IMAGE * kind, a)
+        store(lines, place + _SQUARES * kind, a * a + b * b)
+        store(lines, place + _PRODUCT * kind, a * b)
+        store(lines, place + _SLOPE * kind, share * slope)
+    return total(total_weight)
 
 
 @helper
-def _compare(row, lines, smooth, derivatives, weights, c1, c2):
-    """The derivatives of the map of one row; returns the weighted sums of |a - b| and of 1 - S."""
+def _compare(row, lines, smooth, derivatives):
+    """The derivatives of the map at one row; returns the weighted sums of |a - b| and of 1 - S."""
     padded = lines.shape[2]
-    size = _KINDS * padded
-    for x in range(_MARGIN, padded - _MARGIN, LANES):
-        m, n, p, q = splat(_ZERO), splat(_ZERO), splat(_ZERO), splat(_ZERO)
-        for k in range(WINDOW):
-            place = ((row + k - _HALF) % _KEPT) * size + x
-            m += weights[k] * load(lines, place)
-            n += weights[k] * load(lines, place + padded)
-            p += weights[k] * load(lines, place + 2 * padded)
-            q += weights[k] * load(lines, place + 3 * padded)
-        store(smooth, x, m)
-        store(smooth, padded + x, n)
-        store(smooth, 2 * padded + x, p)
-        store(smooth, 3 * padded + x, q)
     differences, dissimilarities = splat(_ZERO), splat(_ZERO)
-    here = (row % _KEPT) * size
-    there = (row % _KEPT) * 3 * padded
     for x in range(_MARGIN, padded - _MARGIN, LANES):
-        m, n, p, q = splat(_ZERO), splat(_ZERO), splat(_ZERO), splat(_ZERO)
-        for k in range(WINDOW):
-            place = x + _COLOURS * (k - _HALF)
-            m += weights[k] * load(smooth, place)
-            n += weights[k] * load(smooth, place + padded)
-            p += weights[k] * load(smooth, place + 2 * padded)
-            q += weights[k] * load(smooth, place + 3 * padded)
-        mn, squares = m * n, m * m + n * n
-        below_l, below_c = squares + c1, p - squares + c2
-        inverse = _ONE / (below_l * below_c)
-        inverse_l, inverse_c = inverse * below_c, inverse * below_l
-        luminance = (_TWO * mn + c1) * inverse_l
-        contrast = (_TWO * (q - mn) + c2) * inverse_c
-        weight = load(lines, here + _WEIGHT * padded + x)
-        a, b = load(lines, here + x), load(lines, here + padded + x)
+        place, kind = (row & _LATEST) * padded + x, _KEPT * padded
+        a, b = load(lines, place + _IMAGE * kind), load(lines, place + _PHOTO * kind)
+        weight = load(lines, place + _WEIGHT * kind)
+        m, n = _smooth_row(smooth, _IMAGE * padded + x), _smooth_row(smooth, _PHOTO * padded + x)
+        squares, product = _smooth_row(smooth, _SQUARES * padded + x), _smooth_row(smooth, _PRODUCT * padded + x)
+        below_luminance = m * m + n * n + C1
+        below_contrast = squares - m * m - n * n + C2
+        inverse = _ONE / (below_luminance * below_contrast)  # one division for both
+        per_luminance, per_contrast = inverse * below_contrast, inverse * below_luminance
+        luminance = (_TWO * m * n + C1) * per_luminance
+        contrast = (_TWO * (product - m * n) + C2) * per_contrast
         differences += weight * maximum(a - b, b - a)
         dissimilarities += weight * (_ONE - luminance * contrast)
-        to_m = contrast * (n - m * luminance) * inverse_l + luminance * (m * contrast - n) * inverse_c
-        to_q = weight * _TWO * luminance * inverse_c
-        store(derivatives, there + x, _TWO * weight * to_m)
-        store(derivatives, there + padded + x, -_HALF_ * to_q * contrast)
-        store(derivatives, there + 2 * padded + x, to_q)
+        to_mean = contrast * (n - m * luminance) * per_luminance + luminance * (m * contrast - n) * per_contrast
+        to_product = _TWO * weight * luminance * per_contrast
+        to_squares = np.float32(-0.5) * to_product * contrast
+        store(derivatives, place, _TWO * weight * to_mean)
+        store(derivatives, place + kind, to_squares)
+        store(derivatives, place + 2 * kind, to_product)
     return total(differences), total(dissimilarities)
 
 
 @helper
-def _differentiate(row, lines, derivatives, smooth, weights, share, gradient):
-    """The gradient of one row."""
+def _differentiate(row, ssim_weight, lines, smooth, scratch, gradient):
+    """The gradient at one row."""
     padded = lines.shape[2]
     for x in range(_MARGIN, padded - _MARGIN, LANES):
-        m, p, q = splat(_ZERO), splat(_ZERO), splat(_ZERO)
-        for k in range(WINDOW):
-            place = ((row + k - _HALF) % _KEPT) * 3 * padded + x
-            m += weights[k] * load(derivatives, place)
-            p += weights[k] * load(derivatives, place + padded)
-            q += weights[k] * load(derivatives, place + 2 * padded)
-        store(smooth, x, m)
-        store(smooth, padded + x, p)
-        store(smooth, 2 * padded + x, q)
-    here = (row % _KEPT) * _KINDS * padded
-    line = 3 * padded
-    for x in range(_MARGIN, padded - _MARGIN, LANES):
-        m, p, q = splat(_ZERO), splat(_ZERO), splat(_ZERO)
-        for k in range(WINDOW):
-            place = x + _COLOURS * (k - _HALF)
-            m += weights[k] * load(smooth, place)
-            p += weights[k] * load(smooth, place + padded)
-            q += weights[k] * load(smooth, place + 2 * padded)
-        a, b = load(lines, here + x), load(lines, here + padded + x)
-        weight, slope = load(lines, here + _WEIGHT * padded + x), load(lines, here + _SLOPE * padded + x)
+        place, kind = (row & _LATEST) * padded + x, _KEPT * padded
+        a, b = load(lines, place + _IMAGE * kind), load(lines, place + _PHOTO * kind)
+        weight, slope = load(lines, place + _WEIGHT * kind), load(lines, place + _SLOPE * kind)
+        to_mean, to_squares = _smooth_row(smooth, x), _smooth_row(smooth, padded + x)
+        similarity = to_mean + _TWO * a * to_squares + b * _smooth_row(smooth, 2 * padded + x)
         sign = where(a > b, splat(_ONE), where(b > a, splat(-_ONE), splat(_ZERO)))
-        similarity = m + _TWO * a * p + b * q
-        result = ((_ONE - share) * weight * sign - _HALF_ * share * similarity) * slope
-        store(smooth, line + x, result)
+        to_image = (_ONE - ssim_weight) * weight * sign - ssim_weight / _TWO * similarity
+        store(scratch, x, to_image * slope)
     for x in range(gradient.shape[1]):
-        gradient[row, x] = smooth[3, _MARGIN + x]
+        gradient[row, x] = scratch[0, _MARGIN + x]
 
 
 @kernel(
-    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], float32, float32[::1], float32, float32,"
-    "float32[:,::1], float64[:,::1], int64, int64)",
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], float32, float32[:,::1], float64[:,::1],"
+    "int64, int64)"
 )
 def _photo_loss(
     rendering,  # [H, 3 W], linear
@@ -169,35 +161,38 @@ def _photo_loss(
     mask,  # [H or 1, W]
     weights,  # [H or 1, W]
     ssim_weight,
-    smoothing,  # [11]
-    c1,
-    c2,
-    gradient,  # [H, 3 W], written
+    gradient,  # [H, 3 W], written: of the weighted sum of (1 - ssim_weight) |a - b| + ssim_weight (1 - S) / 2
     totals,  # [H, 3], written: of each row the weighted sums of |a - b| and of 1 - S, and the sum of weights
     part,
     parts,
 ):
-    """The sums, and the gradient of their mixture to the rendering, for the `part`-th stripe of rows."""
+    """Go down the `part`-th stripe, two rows at a time."""
     height, width = rendering.shape
-    padded = -(-width // LANES) * LANES + 2 * _MARGIN
-    lines = np.zeros((_KEPT, _KINDS, padded), np.float32)
-    derivatives = np.zeros((_KEPT, 3, padded), np.float32)
-    smooth = np.zeros((4, padded), np.float32)
-    mask_line = np.zeros(padded, np.float32)
     first, last = part * height // parts, (part + 1) * height // parts
-    if first == last:
-        return
-    for row in range(first - 2 * _HALF, last + 2 * _HALF):
-        weight = _read(row, rendering, photo, mask, weights, lines, mask_line)
-        if first <= row < last:
-            totals[row, 2] = weight
-        centre = row - _HALF
-        if centre >= first - _HALF:
-            difference, dissimilarity = _compare(centre, lines, smooth, derivatives, smoothing, c1, c2)
-            if first <= centre < last:
-                totals[centre, 0], totals[centre, 1] = difference, dissimilarity
-        if centre - _HALF >= first:
-            _differentiate(centre - _HALF, lines, derivatives, smooth, smoothing, ssim_weight, gradient)
+    padded = -(-width // LANES) * LANES + 2 * _MARGIN
+    lines = np.zeros((_KINDS, _KEPT, padded), np.float32)
+    derivatives = np.zeros((3, _KEPT, padded), np.float32)
+    smooth = np.zeros((2, _SMOOTHED_KINDS, padded), np.float32)
+    scratch = np.zeros((3, padded), np.float32)
+    for newest in range(first - 2 * _HALF, last + 2 * _HALF, 2):
+        for row in range(newest, newest + 2):
+            weight = _read(row, rendering, photo, mask, weights, lines, scratch)
+            if first <= row < last:
+                totals[row, 2] = weight
+        compared = newest - _HALF
+        if compared >= first - _HALF:
+            for kind in range(_SMOOTHED_KINDS):
+                _smooth_columns(lines, kind, compared, smooth)
+            for row in range(compared, compared + 2):
+                difference, dissimilarity = _compare(row, lines, smooth[row - compared], derivatives)
+                if first <= row < last:
+                    totals[row, 0], totals[row, 1] = difference, dissimilarity
+        differentiated = compared - _HALF
+        if differentiated >= first:
+            for kind in range(3):
+                _smooth_columns(derivatives, kind, differentiated, smooth)
+            for row in range(differentiated, min(differentiated + 2, last)):
+                _differentiate(row, ssim_weight, lines, smooth[row - differentiated], scratch, gradient)
 
 
 class _PhotoLoss(torch.autograd.Function):
@@ -208,11 +203,9 @@ class _PhotoLoss(torch.autograd.Function):
         )
         height = len(image)
         gradient, totals = np.empty_like(image), np.empty((height, 3))
-        smoothing, share = window(), np.float32(ssim_weight)
+        share = np.float32(ssim_weight)
         image, target, flat = (array.reshape(height, -1) for array in (image, target, gradient))
-        threads.run(
-            lambda *part: _photo_loss(image, target, inside, pixels, share, smoothing, C1, C2, flat, totals, *part)
-        )
+        threads.run(lambda *part: _photo_loss(image, target, inside, pixels, share, flat, totals, *part))
         difference, dissimilarity, weight = totals.sum(0)
         context.scale = 1 / (_COLOURS * max(weight, 1.0))
         context.save_for_backward(torch.from_numpy(gradient))

@@ -21,7 +21,7 @@ def images(height: int = 24, width: int = 31) -> tuple[torch.Tensor, torch.Tenso
 
 
 def rendering_and_photo(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """In linear light and in sRGB; also what no photo can show: below black, black, at the curve's knee, above white."""
+    """In linear light and in sRGB; also values below 0, at 0, at the curve's knee, above 1."""
     a, b = images(height, width)
     linear = srgb_to_linear(a)
     odd = torch.tensor([-0.4, 0.0, 0.0031308, 1.0, 3.0, 100.0], dtype=torch.float64)
