@@ -166,13 +166,15 @@ class _Rasterize(torch.autograd.Function):
                 *share,
             )
         )
-        v_tensors = (torch.from_numpy(v) for v in (*v_gaussians, v_background.sum(0)))
-        gradients = (*v_tensors, *unpack_gradient(camera, v_camera.sum(0)), *(None,) * 4)
-        return tuple(v if wanted else None for v, wanted in zip(gradients, ctx.needs_input_grad, strict=True))
+        gradients = (*v_gaussians, v_background.sum(0), *unpack_gradient(camera, v_camera.sum(0)))
+        wanted = ctx.needs_input_grad[: len(gradients)]
+        tensors = (torch.from_numpy(v) if want else None for v, want in zip(gradients, wanted, strict=True))
+        return *tensors, *(None,) * (len(ctx.needs_input_grad) - len(gradients))
 
 
 def _mean(images: np.ndarray) -> Tensor:  # [M, ...] -> [...]
-    return torch.from_numpy(images[0] if len(images) == 1 else images.mean(0))
+    tensor = torch.from_numpy(images)
+    return tensor[0] if len(tensor) == 1 else tensor.mean(0)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
