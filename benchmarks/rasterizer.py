@@ -9,39 +9,18 @@ does meets all of them; figures are medians.
 
 import json
 import os
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 import tyro
 from rich.console import Console
 from rich.progress import track
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-
-from benchmarks.quality_table.machine import describe  # noqa: E402
-from benchmarks.speed import tiled_torch  # noqa: E402
-from benchmarks.speed.compiled import compile_kernels  # noqa: E402
-from benchmarks.speed.iteration import make_trainer  # noqa: E402
-from benchmarks.speed.kernels import Kernels  # noqa: E402
-from benchmarks.speed.report import as_markdown  # noqa: E402
-from benchmarks.speed.scenes import BenchmarkScene, Sizes, make_scene  # noqa: E402
-from solver.defocus.pupil import pupil_samples  # noqa: E402
-from solver.kernels import threads  # noqa: E402
-from solver.rasterization import Aperture, Backend  # noqa: E402
-
-SIZES: tuple[Sizes, ...] = ("initial", "trained")
-THREADS = (1, 2)
-PUPIL_SAMPLES = 6
 
 
 @dataclass(frozen=True)
@@ -57,6 +36,18 @@ class Arguments:
 def main() -> None:
     """Measure, print, write."""
     arguments = tyro.cli(Arguments, description=Arguments.__doc__)
+    # After the arguments, so that --help does not wait for kernels.
+    import numpy as np
+    import torch
+
+    from benchmarks.quality_table.machine import describe
+    from benchmarks.speed.compiled import compile_kernels
+    from benchmarks.speed.kernels import Kernels
+    from benchmarks.speed.measure import measure_iteration, measure_kernels, measure_passes, measure_slow
+    from benchmarks.speed.report import as_markdown
+    from benchmarks.speed.scenes import SIZES, make_scene
+
+    np.seterr(all="raise", under="ignore")
     torch.set_num_threads(1)
     console = Console()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -89,114 +80,5 @@ def main() -> None:
     console.print(page, markup=False)
 
 
-def measure_passes(count: int, sizes: Sizes, rounds: int) -> dict[str, Any]:
-    """Milliseconds of whole passes: projection, binning, compositing and what autograd adds."""
-    scene = make_scene(count, sizes)
-    sampled = replace(scene.aperture, samples=pupil_samples(PUPIL_SAMPLES, 0.3), residual=PUPIL_SAMPLES**-0.5)
-    variants: dict[str, Callable[[], object]] = {}
-    for number in THREADS:
-        variants[f"plain, forward, {number}"] = partial(_forward, scene, None, number)
-        variants[f"plain, {number}"] = _passes(scene, None, number)
-        variants[f"dilated, {number}"] = _passes(scene, scene.aperture, number)
-        variants[f"pupil, {number}"] = _passes(scene, sampled, number)
-    return {"gaussians": count, "sizes": sizes, "ms": _take_turns(variants, rounds)}
-
-
-def measure_kernels(kernels: Kernels, compiled: Any, count: int, sizes: Sizes, rounds: int) -> dict[str, Any]:
-    """Milliseconds of compositing alone on one thread, here and in C++; and how much there is to do."""
-    threads.set_thread_count(1)
-    variants: dict[str, Callable[[], object]] = {
-        "forward": partial(kernels.forward, kernels.numba),
-        "backward": partial(kernels.backward, kernels.numba),
-    }
-    if compiled is not None:
-        variants["forward in C++"] = partial(kernels.forward, compiled)
-        variants["backward in C++"] = partial(kernels.backward, compiled)
-    try:
-        result: dict[str, Any] = {
-            "gaussians": count,
-            "sizes": sizes,
-            "vectors": kernels.vectors,
-            "ms": _take_turns(variants, rounds),
-        }
-        if compiled is not None:
-            result["difference"] = kernels.difference(compiled)
-        return result
-    finally:
-        threads.set_thread_count(None)
-
-
-def measure_iteration(count: int, sizes: Sizes, folder: Path, rounds: int) -> dict[str, Any]:
-    """Milliseconds of a training iteration, and of the rasterizer's passes on the same Gaussians."""
-    scene = make_scene(count, sizes)
-    variants: dict[str, Callable[[], object]] = {}
-    for defocus in ("none", "dilation"):
-        trainer = make_trainer(scene, folder / f"{count}-{sizes}-{defocus}", defocus)
-        aperture = scene.aperture if defocus == "dilation" else None
-        for number in THREADS:
-            variants[f"{defocus}, iteration, {number}"] = partial(_with_threads, number, trainer.train_one_step)
-            variants[f"{defocus}, passes, {number}"] = _passes(scene, aperture, number)
-    return {"gaussians": count, "sizes": sizes, "ms": _take_turns(variants, rounds)}
-
-
-def measure_slow() -> dict[str, Any]:
-    """Milliseconds of what takes seconds: plain PyTorch at full size, and the reference where it fits into memory."""
-    large, small = make_scene(30_000, "trained"), make_scene(1_000, "trained", 80, 60)
-    gradient = torch.randn(large.view.height, large.view.width, 5, generator=torch.Generator().manual_seed(1))
-
-    def plain_torch() -> None:
-        (tiled_torch.render(large.with_gradients(), None) * gradient).sum().backward()
-
-    variants: dict[str, Callable[[], object]] = {
-        "30,000 Gaussians, plain PyTorch": plain_torch,
-        "30,000 Gaussians, this": _passes(large, None, 1),
-        "1,000 Gaussians at 80 x 60, reference": _passes(small, None, 1, "reference"),
-        "1,000 Gaussians at 80 x 60, this": _passes(small, None, 1),
-    }
-    return {"ms": _take_turns(variants, 3)}
-
-
-def _forward(scene: BenchmarkScene, aperture: Aperture | None, number: int) -> None:
-    with torch.no_grad():
-        _with_threads(number, lambda: scene.render(aperture))
-
-
-def _passes(
-    scene: BenchmarkScene, aperture: Aperture | None, number: int, backend: Backend = "cpu"
-) -> Callable[[], None]:
-    """Forward and backward with gradients to all Gaussians, on `number` threads."""
-    leaves = scene.with_gradients()
-    height, width = scene.view.height, scene.view.width
-    gradients = [torch.ones(height, width, 3), torch.ones(height, width), torch.ones(height, width)]
-
-    def once() -> None:
-        rendering = leaves.render(aperture, backend)
-        torch.autograd.backward([rendering.colour, rendering.depth, rendering.alpha], gradients)
-        leaves.forget_gradients()
-
-    return partial(_with_threads, number, once)
-
-
-def _with_threads(number: int, work: Callable[[], object]) -> None:
-    threads.set_thread_count(number)
-    try:
-        work()
-    finally:
-        threads.set_thread_count(None)
-
-
-def _take_turns(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each, after one round that does not count."""
-    taken: dict[str, list[float]] = {name: [] for name in variants}
-    for turn in range(rounds + 1):
-        for name, work in variants.items():
-            start = time.perf_counter()
-            work()
-            if turn:
-                taken[name].append(1000 * (time.perf_counter() - start))
-    return {name: round(statistics.median(values), 2) for name, values in taken.items()}
-
-
 if __name__ == "__main__":
-    np.seterr(all="raise", under="ignore")
     main()

@@ -72,8 +72,8 @@ def make_trainer(scene: BenchmarkScene, folder: Path, defocus: str) -> Trainer:
             log_scales=scene.scales.log(),
             quaternions=scene.quaternions.clone(),
             opacity_logits=scene.opacities.logit(),
-            sh_constant=scene.sh_coefficients[:, :1].clone(),
-            sh_rest=scene.sh_coefficients[:, 1:].clone(),
+            sh_constant=scene.sh_constant.clone(),
+            sh_rest=scene.sh_rest.clone(),
         )
     )
     trainer.step = _STEP

@@ -11,7 +11,8 @@ from torch import Tensor
 from solver.rasterization import Aperture, Backend, Rendering, View, rasterize
 
 Sizes = Literal["initial", "trained"]
-_GAUSSIANS = ("means", "quaternions", "scales", "opacities", "sh_coefficients")
+SIZES: tuple[Sizes, ...] = ("initial", "trained")
+_GAUSSIANS = ("means", "quaternions", "scales", "opacities", "sh_constant", "sh_rest")
 _DISTANCE, _FIELD_WIDTH = 85.0, 20.0  # mm, of a macro photo of something small
 
 
@@ -23,7 +24,8 @@ class BenchmarkScene:
     quaternions: Tensor  # [N, 4]
     scales: Tensor  # [N, 3]
     opacities: Tensor  # [N]
-    sh_coefficients: Tensor  # [N, 16, 3]
+    sh_constant: Tensor  # [N, 1, 3]
+    sh_rest: Tensor  # [N, 15, 3]
     view: View
     aperture: Aperture  # f/9 at 100 mm, focused on the middle: circles of confusion up to 10 px at 400 px
 
@@ -37,13 +39,13 @@ class BenchmarkScene:
             getattr(self, name).grad = None
 
     def render(self, aperture: Aperture | None, backend: Backend = "cpu") -> Rendering:
-        """Rasterize at degree 3."""
+        """Rasterize at degree 3, with harmonics that lie apart, as training has them."""
         return rasterize(
             self.means,
             self.quaternions,
             self.scales,
             self.opacities,
-            self.sh_coefficients,
+            (self.sh_constant, self.sh_rest),
             self.view,
             sh_degree=3,
             aperture=aperture,
@@ -77,12 +79,15 @@ def make_scene(count: int, sizes: Sizes, width: int = 400, height: int = 300, se
     world_to_camera[2, 3] = _DISTANCE
     focal = width * _DISTANCE / _FIELD_WIDTH
     K = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
+    quaternions = torch.randn(count, 4, generator=random)
+    harmonics = 0.2 * torch.randn(count, 16, 3, generator=random)
     return BenchmarkScene(
         means=torch.stack([x, y, z], -1),
-        quaternions=torch.randn(count, 4, generator=random),
+        quaternions=quaternions,
         scales=scales,
         opacities=opacities,
-        sh_coefficients=0.2 * torch.randn(count, 16, 3, generator=random),
+        sh_constant=harmonics[:, :1].contiguous(),
+        sh_rest=harmonics[:, 1:].contiguous(),
         view=View(world_to_camera, K, width, height),
         aperture=Aperture(torch.tensor(100 / 9), torch.tensor(1 / _DISTANCE)),
     )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Splatting in plain PyTorch with autograd, as fast as it gets without a kernel: dense matrices of pixels x Gaussians
-for each tile.
+for each tile, of the Gaussians whose bounding box touches it.
 """
 
 import torch
@@ -18,7 +18,8 @@ def render(scene: BenchmarkScene, aperture: Aperture | None) -> Tensor:  # [H, W
     """Colour, depth and alpha."""
     view, settings = scene.view, RasterizationSettings()
     projection = project(scene.means, scene.quaternions, scene.scales, scene.opacities, view, aperture, settings)
-    features = pack_features(scene.means, scene.sh_coefficients, None, projection.depths, view, 3)
+    harmonics = torch.cat([scene.sh_constant, scene.sh_rest], 1)
+    features = pack_features(scene.means, harmonics, None, projection.depths, view, 3)
     features = torch.cat([features, torch.ones_like(features[:, :1])], 1)
     order = torch.argsort(projection.depths)
     order = order[projection.visible[order]]
