@@ -74,23 +74,21 @@ def _smooth_row(smooth, place):
 
 
 @helper
-def _read(row, rendering, photo, mask, weights, lines, scratch):
-    """Make the lines of one row, of zeros if there is no such row; returns the sum of its weights."""
+def _read(row, rendering, photo, mask, weights, scale, lines, scratch):
+    """Make the lines of one row, of zeros if there is no such row."""
     height, width = rendering.shape[0], rendering.shape[1] // _COLOURS
     kept, padded = row & _LATEST, lines.shape[2]
     if row < 0 or row >= height:
         lines[:, kept] = _ZERO
-        return _ZERO
+        return
     mask_row, weight_row = min(row, len(mask) - 1), min(row, len(weights) - 1)
     for column in range(width):
         scratch[0, column] = mask[mask_row, column]
-        scratch[1, column] = mask[mask_row, column] * weights[weight_row, column]
-    total_weight = splat(_ZERO)
+        scratch[1, column] = scale * mask[mask_row, column] * weights[weight_row, column]
     for column in range(0, width, LANES):
-        x, weight = _MARGIN + _COLOURS * column, load(scratch, padded + column)
-        store_thrice(lines, (_WEIGHT * _KEPT + kept) * padded + x, weight)
+        x = _MARGIN + _COLOURS * column
+        store_thrice(lines, (_WEIGHT * _KEPT + kept) * padded + x, load(scratch, padded + column))
         store_thrice(scratch, 2 * padded + x, load(scratch, column))
-        total_weight += weight
     for x in range(_COLOURS * width):
         lines[_IMAGE, kept, _MARGIN + x] = rendering[row, x]
         lines[_PHOTO, kept, _MARGIN + x] = photo[row, x]
@@ -103,7 +101,6 @@ def _read(row, rendering, photo, mask, weights, lines, scratch):
         store(lines, place + _SQUARES * kind, a * a + b * b)
         store(lines, place + _PRODUCT * kind, a * b)
         store(lines, place + _SLOPE * kind, share * slope)
-    return total(total_weight)
 
 
 @helper
@@ -146,23 +143,24 @@ def _differentiate(row, ssim_weight, lines, smooth, scratch, gradient):
         similarity = to_mean + _TWO * a * to_squares + b * _smooth_row(smooth, 2 * padded + x)
         sign = where(a > b, splat(_ONE), where(b > a, splat(-_ONE), splat(_ZERO)))
         to_image = (_ONE - ssim_weight) * weight * sign - ssim_weight / _TWO * similarity
-        store(scratch, x, to_image * slope)
+        store(scratch, 3 * padded + x, to_image * slope)
     for x in range(gradient.shape[1]):
-        gradient[row, x] = scratch[0, _MARGIN + x]
+        gradient[row, x] = scratch[3, _MARGIN + x]
 
 
 @kernel(
-    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], float32, float32[:,::1], float64[:,::1],"
-    "int64, int64)"
+    "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[:,::1], float32, float32, float32[:,::1],"
+    "float64[:,::1], int64, int64)"
 )
 def _photo_loss(
     rendering,  # [H, 3 W], linear
     photo,  # [H, 3 W], sRGB
     mask,  # [H or 1, W]
     weights,  # [H or 1, W]
+    scale,  # of the weights
     ssim_weight,
     gradient,  # [H, 3 W], written: of the weighted sum of (1 - ssim_weight) |a - b| + ssim_weight (1 - S) / 2
-    totals,  # [H, 3], written: of each row the weighted sums of |a - b| and of 1 - S, and the sum of weights
+    totals,  # [H, 2], written: of each row the weighted sums of |a - b| and of 1 - S
     part,
     parts,
 ):
@@ -173,12 +171,10 @@ def _photo_loss(
     lines = np.zeros((_KINDS, _KEPT, padded), np.float32)
     derivatives = np.zeros((3, _KEPT, padded), np.float32)
     smooth = np.zeros((2, _SMOOTHED_KINDS, padded), np.float32)
-    scratch = np.zeros((3, padded), np.float32)
+    scratch = np.zeros((4, padded), np.float32)
     for newest in range(first - 2 * _HALF, last + 2 * _HALF, 2):
         for row in range(newest, newest + 2):
-            weight = _read(row, rendering, photo, mask, weights, lines, scratch)
-            if first <= row < last:
-                totals[row, 2] = weight
+            _read(row, rendering, photo, mask, weights, scale, lines, scratch)
         compared = newest - _HALF
         if compared >= first - _HALF:
             for kind in range(_SMOOTHED_KINDS):
@@ -202,21 +198,22 @@ class _PhotoLoss(torch.autograd.Function):
             tensor.detach().contiguous().numpy() for tensor in (rendering, photo, mask, weights)
         )
         height = len(image)
-        gradient, totals = np.empty_like(image), np.empty((height, 3))
-        share = np.float32(ssim_weight)
+        count = float((mask * weights).expand(height, -1).sum())
+        scale, share = np.float32(1 / (_COLOURS * max(count, 1.0))), np.float32(ssim_weight)
+        gradient, totals = np.empty_like(image), np.empty((height, 2))
         image, target, flat = (array.reshape(height, -1) for array in (image, target, gradient))
-        threads.run(lambda *part: _photo_loss(image, target, inside, pixels, share, flat, totals, *part))
-        difference, dissimilarity, weight = totals.sum(0)
-        context.scale = 1 / (_COLOURS * max(weight, 1.0))
+        threads.run(lambda *part: _photo_loss(image, target, inside, pixels, scale, share, flat, totals, *part))
         context.save_for_backward(torch.from_numpy(gradient))
-        loss = context.scale * ((1 - ssim_weight) * difference + ssim_weight / 2 * dissimilarity)
-        return torch.tensor(loss, dtype=rendering.dtype)
+        difference, dissimilarity = totals.sum(0)
+        return torch.tensor((1 - ssim_weight) * difference + ssim_weight / 2 * dissimilarity, dtype=rendering.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context, output_gradient: Tensor):
         (gradient,) = context.saved_tensors
-        return (context.scale * output_gradient) * gradient, None, None, None, None
+        if output_gradient != 1:  # as it is where the loss is what is minimized
+            gradient = output_gradient * gradient
+        return gradient, None, None, None, None
 
 
 def photo_loss(

@@ -313,6 +313,10 @@ def focus_weights(
     Detail reaches a point from the few photos that hold it in focus; without weights the many others outvote them.
     Where no surface is rendered, and so no circle is known, a pixel counts as the others do on average.
     """
+    if _on_processor(rendering):
+        from solver.training import fused_focus
+
+        return fused_focus.focus_weights(rendering, aperture, principal_distance_px, half_weight_coc_px)
     with torch.no_grad():
         alpha = rendering.alpha
         coc = _rendered_coc(rendering, aperture, principal_distance_px)
@@ -333,12 +337,20 @@ def alpha_outside_mask(
 
     No photo says anything of such pixels, so that what is there would never be seen in training, but in every result.
     """
+    if _on_processor(rendering):
+        from solver.training import fused_focus
+
+        return fused_focus.alpha_outside_mask(rendering, beside, aperture, principal_distance_px)
     reach = torch.ones_like(beside.distance)  # the mask's edge runs somewhere through its pixels
     if aperture is not None:
         with torch.no_grad():  # the blur of the subject's nearest edge, not of whatever floats there
             coc = _rendered_coc(rendering, aperture, principal_distance_px)
             reach = reach + coc.flatten()[beside.nearest] / 2
     return (rendering.alpha * (beside.distance > reach)).sum() / (beside.distance == 0).sum().clamp(min=1)
+
+
+def _on_processor(rendering: Rendering) -> bool:
+    return rendering.alpha.device.type == "cpu" and rendering.alpha.dtype == torch.float32
 
 
 def _rendered_coc(rendering: Rendering, aperture: Aperture, principal_distance_px: float) -> Tensor:  # [H, W]

@@ -107,6 +107,18 @@ def test_the_kernel_agrees_with_the_convolution(size, ssim_weight, masked, weigh
     np.testing.assert_allclose(gradient, expected, atol=3e-6 * float(expected.abs().max()))
 
 
+def test_gradients_add_up():
+    linear, photo = (image.float() for image in rendering_and_photo(9, 12))
+    _, expected = loss_and_gradient(torch.float32, linear, photo, None, None, ssim_weight=0.2)
+    linear.requires_grad_()
+    loss = photo_loss(linear, photo, None, None, 0.2)
+    loss.backward(retain_graph=True)
+    loss.backward(retain_graph=True)
+    (3 * loss).backward()
+    assert linear.grad is not None
+    torch.testing.assert_close(linear.grad, 5 * expected)
+
+
 def test_what_is_not_a_number_is_not_hidden():
     linear, photo = (image.float() for image in images())
     linear[3, 4, 1] = torch.nan
