@@ -410,3 +410,24 @@ def _store_thrice(typing_context: Any, array: types.Type, index: types.Type, val
 
 store_thrice: Callable = intrinsic(_store_thrice)
 """Write each of the eight numbers three times, one beside the other: what holds for a pixel, for its three colours."""
+
+
+def _prefetch(typing_context: Any, array: types.Type, index: types.Type) -> Any:
+    if not (isinstance(array, types.Array) and isinstance(index, types.Integer)):
+        return None
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        byte, whole = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]], inbounds=True), byte)
+        to_read, keep, of_data = (ir.Constant(whole, value) for value in (0, 3, 1))
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [place, to_read, keep, of_data])
+        return context.get_dummy_value()
+
+    return types.void(array, index), generate
+
+
+prefetch: Callable = intrinsic(_prefetch)
+"""Ask for what is at an index of a contiguous array, which will be loaded soon."""

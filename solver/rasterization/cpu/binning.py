@@ -14,7 +14,7 @@ import numpy as np
 
 from solver.kernels import threads
 from solver.kernels.compilation import helper, kernel
-from solver.kernels.vector import floor, mask_bits, maximum, square_root, where
+from solver.kernels.vector import floor, mask_bits, maximum, prefetch, square_root, where
 from solver.rasterization.cpu.layout import (
     DECAY_A,
     DECAY_I,
@@ -33,6 +33,7 @@ from solver.rasterization.cpu.layout import (
 from solver.rasterization.cpu.tiles import lane_offsets
 
 _RADIX_BITS = 11
+AHEAD = 16  # Gaussians whose data is asked for before it is needed: in order of depth, it lies anywhere
 # Ellipses are widened by a hair, so that rounding here never decides.
 LEVEL = np.float32(LOG2_255 + 1e-4)  # to add to log2(opacity)
 SLACK = np.float32(0.01)  # px
@@ -196,14 +197,21 @@ def find_pairs(
     before the block's end and ends after its start.
     """
     samples, count = visible.shape
+    start, end = part * len(order) // parts, (part + 1) * len(order) // parts
     tiles_across = (width + TILE - 1) // TILE
     tiles = tiles_across * ((height + TILE - 1) // TILE)
     rows = lane_offsets()
     bottom = np.float32(height)
     for m in range(samples):
-        for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
+        for r in range(start, end):
             n = m * count + order[r]
             slot = slot_offsets[n]
+            if r + AHEAD < end:
+                later = m * count + order[r + AHEAD]
+                prefetch(geometry, later * 8)
+                prefetch(boxes, later * 4)
+                prefetch(slots, slot_offsets[later])
+                prefetch(masks, slot_offsets[later])
             if visible[m, order[r]]:
                 level = geometry[n, LOG2_OPACITY] + LEVEL
                 i, k, inverse_a = geometry[n, DECAY_I], geometry[n, SHEAR], ONE / geometry[n, DECAY_A]
@@ -252,9 +260,14 @@ def place_pairs(
 ):
     """Put the pairs that `find_pairs` has found in order."""
     samples, count = visible.shape
+    start, end = part * len(order) // parts, (part + 1) * len(order) // parts
     for m in range(samples):
-        for r in range(part * len(order) // parts, (part + 1) * len(order) // parts):
+        for r in range(start, end):
             n = m * count + order[r]
+            if r + AHEAD < end:
+                later = slot_offsets[m * count + order[r + AHEAD]]
+                prefetch(slots, later)
+                prefetch(masks, later)
             for slot in range(slot_offsets[n], slot_ends[n]):
                 tile = slots[slot]
                 pair = starts[tile]

@@ -13,8 +13,10 @@ from solver.kernels.vector import (
     as_doubles,
     gather,
     load,
+    mask_bits,
     maximum,
     minimum,
+    prefetch,
     splat,
     store,
     total,
@@ -60,6 +62,7 @@ from solver.rasterization.cpu.projection import (
     unit_quaternion,
 )
 
+AHEAD = 16  # Gaussians
 _TINY = 1e-300  # instead of what is zero only for Gaussians whose moments are
 
 
@@ -112,10 +115,10 @@ def _sum_moments(moments, slots, first, last, sums):
         for i in range(LANES, width):
             sums[i] += moments[row, i]
     store(sums, 0, start)
-    largest = 0.0
-    for i in range(width):
-        largest = max(largest, abs(sums[i]))
-    return largest > 0.0
+    moved = mask_bits(start > 0.0) | mask_bits(start < 0.0) != 0
+    for i in range(LANES, width):
+        moved |= sums[i] != 0.0
+    return moved
 
 
 @kernel(
@@ -179,6 +182,12 @@ def project_backward(
             lanes = 0
             while n < end and lanes < LANES:
                 moved = False
+                if n + AHEAD < end:
+                    for m in range(len(samples)):
+                        later = m * count + n + AHEAD
+                        for slot in range(slot_offsets[later], slot_ends[later]):
+                            prefetch(moments, slots[slot] * moments.shape[1])
+                            prefetch(moments, (slots[slot] + 1) * moments.shape[1] - 1)
                 for m in range(len(samples)):
                     first = slot_offsets[m * count + n]
                     moved |= _sum_moments(moments, slots, first, slot_ends[m * count + n], sums[m, lanes])
@@ -186,13 +195,18 @@ def project_backward(
                     rows[lanes] = n
                     lanes += 1
                 else:
-                    v_means[n] = ZERO
-                    v_quaternions[n] = ZERO
-                    v_scales[n] = ZERO
                     v_opacities[n] = ZERO
-                    v_sh_constant[n] = ZERO
-                    v_sh_rest[n] = ZERO
-                    v_extras[n] = ZERO
+                    for i in range(3):
+                        v_means[n, i] = ZERO
+                        v_scales[n, i] = ZERO
+                        v_sh_constant[n, 0, i] = ZERO
+                    for i in range(4):
+                        v_quaternions[n, i] = ZERO
+                    for s in range(sh_rest.shape[1]):
+                        for i in range(3):
+                            v_sh_rest[n, s, i] = ZERO
+                    for e in range(v_extras.shape[1]):
+                        v_extras[n, e] = ZERO
                 n += 1
             if lanes == 0:
                 break

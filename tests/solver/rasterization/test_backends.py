@@ -117,13 +117,24 @@ def test_cpu_leaves_inactive_harmonics_alone(make_scene, run, assert_alike, sh_d
     assert not actual.gradients["sh_coefficients"][:, (sh_degree + 1) ** 2 :].any()
 
 
-def test_cpu_does_not_depend_on_threads(make_scene, run):
+@pytest.mark.parametrize("count", [509, 1100])
+def test_cpu_matches_reference_with_many(make_scene, run, assert_alike, count):
+    """More than are projected at once, and more than are summed at once; neither divides their number."""
+    scene = make_scene(count, 23, 17, extras=1, seed=15)
+    scene = scene.changed(opacities=scene.tensors["opacities"] * 0.1)
+    expected = run(scene, "reference", lens=LENSES["narrow"])
+    actual = run(scene, "cpu", lens=LENSES["narrow"], dtype=torch.float32)
+    assert_alike(actual, expected, image=1e-5, gradient=1e-4)
+
+
+@pytest.mark.parametrize("samples", [None, SAMPLES], ids=["one view", "pupil samples"])
+def test_cpu_does_not_depend_on_threads(make_scene, run, samples):
     scene = make_scene(3000, 90, 70, extras=1, seed=11)
     outcomes = []
     try:
         for count in (1, 2, 5):
             threads.set_thread_count(count)
-            outcomes.append(run(scene, "cpu", lens=LENSES["narrow"], dtype=torch.float32))
+            outcomes.append(run(scene, "cpu", lens=LENSES["narrow"], samples=samples, dtype=torch.float32))
     finally:
         threads.set_thread_count(None)
     for other in outcomes[1:]:
