@@ -173,8 +173,7 @@ class _Rasterize(torch.autograd.Function):
 
 
 def _mean(images: np.ndarray) -> Tensor:  # [M, ...] -> [...]
-    tensor = torch.from_numpy(images)
-    return tensor[0] if len(tensor) == 1 else tensor.mean(0)
+    return torch.from_numpy(images[0]) if len(images) == 1 else torch.from_numpy(images).mean(0)
 
 
 def _array(tensor: Tensor) -> np.ndarray:
