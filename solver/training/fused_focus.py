@@ -32,7 +32,7 @@ def _focus_weights(
     weights,  # [H, W], written
 ):
     height, width = alpha.shape
-    surface, total = 0.0, 0.0
+    surface, total = np.float64(0), np.float64(0)
     for row in range(height):
         row_surface, row_total = np.float32(0), np.float32(0)
         for x in range(width):
