@@ -82,6 +82,7 @@ def composite_backward(
     planes = np.empty((V_FEATURES + channels, BLOCKS, LANES), np.float32)
     extra_sums = np.empty((max(channels - EXTRAS, 1), LANES), np.float32)
     offsets = lane_offsets()
+    background_0, background_1, background_2 = background[0], background[1], background[2]
     spent, top_alpha, none, one = splat(MIN_TRANSMITTANCE), splat(MAX_ALPHA), splat(ZERO), splat(ONE)
     for tile in range(len(tile_offsets) - 1):
         m, place_in_image = tile // tiles_in_image, tile % tiles_in_image
@@ -90,7 +91,7 @@ def composite_backward(
             continue
         left, top = tile_x * TILE, tile_y * TILE
         planes[:] = ZERO
-        v_background[tile] = 0.0
+        v_background_0 = v_background_1 = v_background_2 = ZERO
         for b in range(BLOCKS):
             y, first_x = top + b // 2, left + b % 2 * LANES
             if y >= height:
@@ -103,12 +104,18 @@ def composite_backward(
                     v_alpha = share * v_alpha_image[y, x]
                     rest = v_alpha * alpha
                 if len(v_colour_image) > 0:
-                    for c in range(3):
-                        v = share * v_colour_image[y, x, c]
-                        rest += v * (colour_image[m, y, x, c] - background[c])
-                        v_alpha -= v * background[c]
-                        v_background[tile, c] += v * (ONE - alpha)
-                        planes[V_FEATURES + c, b, lane] = v
+                    v_0, v_1, v_2 = v_colour_image[y, x, 0], v_colour_image[y, x, 1], v_colour_image[y, x, 2]
+                    v_0, v_1, v_2 = share * v_0, share * v_1, share * v_2
+                    rest += v_0 * (colour_image[m, y, x, 0] - background_0)
+                    rest += v_1 * (colour_image[m, y, x, 1] - background_1)
+                    rest += v_2 * (colour_image[m, y, x, 2] - background_2)
+                    v_alpha -= v_0 * background_0 + v_1 * background_1 + v_2 * background_2
+                    v_background_0 += v_0 * (ONE - alpha)
+                    v_background_1 += v_1 * (ONE - alpha)
+                    v_background_2 += v_2 * (ONE - alpha)
+                    planes[V_FEATURES, b, lane] = v_0
+                    planes[V_FEATURES + 1, b, lane] = v_1
+                    planes[V_FEATURES + 2, b, lane] = v_2
                 if len(v_depth_image) > 0:
                     v = share * v_depth_image[y, x]
                     rest += v * depth_image[m, y, x]
@@ -121,6 +128,9 @@ def composite_backward(
                 planes[TRANSMITTANCE, b, lane] = ONE
                 planes[BEHIND, b, lane] = rest
                 planes[V_ALPHA, b, lane] = v_alpha
+        v_background[tile, 0] = v_background_0
+        v_background[tile, 1] = v_background_1
+        v_background[tile, 2] = v_background_2
 
         first_pair, end_pair = tile_offsets[tile], tile_offsets[tile + 1]
         for pair in range(first_pair, end_pair):
