@@ -111,14 +111,14 @@ class _Rasterize(torch.autograd.Function):
         ctx.mark_non_differentiable(outputs[-1])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors, *outputs[:-1])  # outputs, so that PyTorch notices if one is changed in place
-        ctx.others = (camera, geometry, features, visible, bins, images, samples, residual, sh_degree, settings)
+        ctx.others = (camera, geometry, features, bins, images, samples, residual, sh_degree, settings)
         return outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *v_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
         *gaussians, background = (_array(tensor) for tensor in ctx.saved_tensors[:_TENSORS])
-        camera, geometry, features, visible, bins, images, samples, residual, sh_degree, settings = ctx.others
+        camera, geometry, features, bins, images, samples, residual, sh_degree, settings = ctx.others
         _, height, width, _ = images[0].shape
         v_images = [
             np.empty((0,) * (image.ndim - 1), np.float32) if v is None else _array(v)
