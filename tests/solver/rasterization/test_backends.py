@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from solver.kernels import threads
-from solver.rasterization import View, available_backends, rasterize
+from solver.rasterization import Aperture, View, available_backends, rasterize
 
 LENSES = {"pinhole": None, "closed": (0.0, 0.3), "narrow": (0.05, 0.4), "wide": (0.5, 0.3), "huge": (8.0, 0.2)}
 
@@ -84,6 +84,63 @@ def test_cpu_matches_reference(make_scene, run, assert_alike, scene, lens, antia
     actual = run(scene, "cpu", lens=lens, antialiased=antialiased, dtype=torch.float32)
     assert actual.rendering.colour.dtype == torch.float32
     assert_alike(actual, expected, image=1e-5, gradient=1e-4)
+
+
+@pytest.mark.parametrize("extras", range(5))  # with colour and depth 4 to 8 channels; fewer there never are
+@pytest.mark.parametrize("scene", ["random", "screen-filling", "opaque"])
+def test_cpu_matches_reference_with_any_number_of_channels(make_scene, run, assert_alike, scene, extras):
+    scene = SCENES[scene](make_scene)
+    count = len(scene.tensors["means"])
+    random = torch.Generator().manual_seed(21)
+    scene = scene.changed(extras=torch.randn(count, extras, generator=random))
+    expected = run(scene, "reference", lens=LENSES["narrow"])
+    actual = run(scene, "cpu", lens=LENSES["narrow"], dtype=torch.float32)
+    assert actual.rendering.extras.shape == (scene.height, scene.width, extras)
+    assert_alike(actual, expected, image=1e-5, gradient=1e-4)
+
+
+@pytest.mark.parametrize("samples", [False, True], ids=["", "samples"])
+@pytest.mark.parametrize("wanted", [("colour",), ("depth",), ("alpha",), ("extras",), ("colour", "alpha")])
+def test_outputs_that_do_not_count_have_no_part_in_gradients(make_scene, wanted, samples):
+    """As they have none in the reference, also where PyTorch gives them no gradient at all."""
+    scene = make_scene(40, extras=2, seed=15)
+    names = ["means", "quaternions", "scales", "opacities", "sh_coefficients", "extras", "world_to_camera", "K"]
+    gradients = {}
+    for backend, dtype in (("reference", torch.float64), ("cpu", torch.float32)):
+        leaves = {name: scene.tensors[name].to(dtype).clone().requires_grad_() for name in names}
+        leaves["background"] = torch.tensor([0.3, 0.1, 0.7], dtype=dtype, requires_grad=True)
+        lens = torch.tensor([0.1, 0.4], dtype=dtype)
+        rendering = rasterize(
+            *(leaves[name] for name in names[:5]),
+            View(leaves["world_to_camera"], leaves["K"], scene.width, scene.height),
+            sh_degree=3,
+            extras=leaves["extras"],
+            aperture=Aperture(lens[0], lens[1], samples=SAMPLES if samples else None),
+            background=leaves["background"],
+            backend=backend,
+        )
+        random = torch.Generator().manual_seed(2)
+        sum(
+            (getattr(rendering, name) * torch.randn(getattr(rendering, name).shape, generator=random)).sum()
+            for name in wanted
+        ).backward()
+        gradients[backend] = {
+            name: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for name, leaf in leaves.items()
+        }
+    for name, expected in gradients["reference"].items():
+        difference = (gradients["cpu"][name].double() - expected).abs().max()
+        assert difference <= 1e-4 * max(expected.abs().max(), 1e-3), name
+
+
+def test_an_output_that_is_changed_in_place_is_noticed(make_scene):
+    """The gradient is computed from the outputs, so that it would be wrong in silence."""
+    tensors = {name: tensor.float() for name, tensor in make_scene().tensors.items()}
+    means = tensors["means"].requires_grad_()
+    gaussians = (tensors[name] for name in ("quaternions", "scales", "opacities", "sh_coefficients"))
+    rendering = rasterize(means, *gaussians, View(tensors["world_to_camera"], tensors["K"], 37, 29), sh_degree=3)
+    rendering.depth.mul_(2)
+    with pytest.raises(RuntimeError, match="modified"):
+        rendering.colour.sum().backward()
 
 
 SAMPLES = torch.tensor([[0.3, 0.1], [-0.2, 0.35], [0.05, -0.45]])
