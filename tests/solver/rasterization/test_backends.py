@@ -184,49 +184,6 @@ def test_cpu_matches_reference_with_many(make_scene, run, assert_alike, count):
     assert_alike(actual, expected, image=1e-5, gradient=1e-4)
 
 
-@pytest.mark.parametrize("extras", range(9))
-def test_cpu_composites_any_number_of_extras(make_scene, run, assert_alike, extras):
-    scene = make_scene(extras=extras, seed=16)
-    expected = run(scene, "reference", lens=LENSES["narrow"])
-    actual = run(scene, "cpu", lens=LENSES["narrow"], dtype=torch.float32)
-    assert_alike(actual, expected, image=1e-5, gradient=1e-4)
-
-
-def _differentiable(scene):
-    """Arguments of `rasterize` in float32, means first, which want a gradient."""
-    names = ("means", "quaternions", "scales", "opacities", "sh_coefficients")
-    means, *others = (scene.tensors[name].float() for name in names)
-    view = View(scene.tensors["world_to_camera"].float(), scene.tensors["K"].float(), scene.width, scene.height)
-    return means.clone().requires_grad_(), *others, view
-
-
-@pytest.mark.parametrize("output", ["colour", "depth", "alpha", "extras"])
-def test_an_output_alone_has_its_gradient(make_scene, output):
-    """What got no gradient counts as zero."""
-    scene = make_scene(extras=2, seed=17)
-    gradients = []
-    for others_too in (False, True):
-        arguments = _differentiable(scene)
-        rendering = rasterize(*arguments, sh_degree=3, extras=scene.tensors["extras"].float())
-        loss = getattr(rendering, output).sum()
-        if others_too:
-            loss = loss + 0 * sum(getattr(rendering, name).sum() for name in ("colour", "depth", "alpha", "extras"))
-        loss.backward()
-        gradients.append(arguments[0].grad)
-    assert gradients[0].any()
-    torch.testing.assert_close(gradients[0], gradients[1])
-
-
-def test_an_output_changed_in_place_is_noticed(make_scene):
-    """Backward reads the image, so it must be as it was rendered."""
-    rendering = rasterize(*_differentiable(make_scene(seed=18)), sh_degree=3)
-    loss = rendering.alpha.sum()
-    with torch.no_grad():
-        rendering.colour.mul_(2)
-    with pytest.raises(RuntimeError, match="inplace"):
-        loss.backward()
-
-
 @pytest.mark.parametrize("samples", [None, SAMPLES], ids=["one view", "pupil samples"])
 def test_cpu_does_not_depend_on_threads(make_scene, run, samples):
     scene = make_scene(3000, 90, 70, extras=1, seed=11)
