@@ -46,13 +46,14 @@ def set_thread_count(count: int | None) -> None:
     _chosen = count
 
 
-def run(share: _Share) -> None:
+def run(share: _Share, parts: int | None = None) -> None:
     """Call `share(part, parts)` for every part, one a thread, and wait for all; the first part runs right
-    here. A part's exception is raised here once all have ended.
+    here. There are `thread_count()` parts unless told. A part's exception is raised here once all have ended.
 
     May be called from several threads at once, but not by a part.
     """
-    parts = thread_count()
+    if parts is None:
+        parts = thread_count()
     if parts == 1:
         return share(0, 1)
     results: _Results = SimpleQueue()

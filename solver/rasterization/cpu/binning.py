@@ -75,7 +75,8 @@ def bin_gaussians(
     slots = np.empty(int(slot_offsets[-1]), np.int32)
     masks = np.empty(len(slots), np.uint32)
     tiles = samples * (-(-width // TILE) * -(-height // TILE))
-    histograms = np.zeros((threads.thread_count(), tiles), np.int64)
+    thread_count = threads.thread_count()  # asked once: `place_pairs` must go through the parts of `find_pairs`
+    histograms = np.zeros((thread_count, tiles), np.int64)
     threads.run(
         lambda part, parts: find_pairs(
             rows,
@@ -91,7 +92,8 @@ def bin_gaussians(
             histograms[part],
             part,
             parts,
-        )
+        ),
+        thread_count,
     )
     # By tile, and within a tile by part: with the parts in order of depth, the sort is stable.
     ends = np.cumsum(histograms.T).reshape(tiles, -1).T
@@ -103,7 +105,8 @@ def bin_gaussians(
     threads.run(
         lambda part, parts: place_pairs(
             visible, order, slot_offsets, slot_ends, slots, masks, starts[part], pair_rows, pair_masks, part, parts
-        )
+        ),
+        thread_count,
     )
     return Bins(pair_rows, pair_masks, tile_offsets, slot_offsets, slot_ends, slots)
 

@@ -6,6 +6,8 @@ falls on the other side of a step than float64 is right too, but differs by up t
 these scenes does; a change of a scene or of rounding may need another seed.
 """
 
+from itertools import cycle
+
 import pytest
 import torch
 
@@ -197,6 +199,16 @@ def test_cpu_does_not_depend_on_threads(make_scene, run, samples):
     for other in outcomes[1:]:
         assert torch.equal(other.rendering.colour, outcomes[0].rendering.colour)
         assert all(torch.equal(other.gradients[name], value) for name, value in outcomes[0].gradients.items())
+
+
+def test_cpu_does_not_depend_on_when_threads_change(make_scene, run, monkeypatch):
+    """The processors that a process may use can change at any time."""
+    scene = make_scene(1000, 90, 70, seed=16)
+    expected = run(scene, "cpu")
+    monkeypatch.setattr(threads, "thread_count", cycle([1, 3, 2, 4, 1]).__next__)
+    outcome = run(scene, "cpu")
+    assert torch.equal(outcome.rendering.colour, expected.rendering.colour)
+    assert all(torch.equal(outcome.gradients[name], value) for name, value in expected.gradients.items())
 
 
 def test_cpu_survives_what_is_not_finite(make_scene, run):
