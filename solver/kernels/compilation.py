@@ -16,7 +16,7 @@ from pathlib import Path
 from solver.files import user_cache_folder
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
-_ROOMS = ("kernels", "rasterization/cpu", "training")  # that have helpers or constants of kernels
+_ROOMS = ("kernels", "rasterization", "training")  # that have helpers or constants of kernels
 
 
 def choose_cache() -> bool:
