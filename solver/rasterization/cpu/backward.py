@@ -8,7 +8,7 @@ v_alpha are the image's gradients there), the loss moves with alpha_j by
 
 R starts as sum_c v_c image_c + v_alpha alpha, which forward has left behind, and loses weight_j g_j as each
 is passed: one scalar a pixel, no second pass and no division of transmittances. What a Gaussian gets is a
-few moments over its pixels; `projection.project_backward` turns them into gradients.
+few moments over its pixels; `projection_backward` turns them into gradients.
 
 A background adds (1 - alpha) background_c to colour: v_alpha in g_j falls by sum_c v_c background_c, and R starts as
 sum_c v_c (image_c - background_c) + v_alpha alpha, with the image over the background and v_alpha as it was.
