@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What rasterizer.py measures. All variants of a table take turns, so that what else the machine does meets all of
-them; figures are median milliseconds.
+"""What rasterizer.py measures. All variants of a table take turns, in another order each time, so that what else the
+machine does meets all of them, and so do the caches that others leave; figures are median milliseconds.
 """
 
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -127,12 +128,14 @@ def _with_threads(number: int, work: Callable[[], object]) -> None:
 
 
 def _take_turns(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median milliseconds of each, after one round that does not count."""
+    """Median milliseconds of each, after one round that does not count; each round is shuffled, always alike."""
     taken: dict[str, list[float]] = {name: [] for name in variants}
+    order, shuffler = list(variants), random.Random(1)
     for turn in range(rounds + 1):
-        for name, work in variants.items():
+        shuffler.shuffle(order)
+        for name in order:
             start = time.perf_counter()
-            work()
+            variants[name]()
             if turn:
                 taken[name].append(1000 * (time.perf_counter() - start))
     return {name: round(statistics.median(values), 2) for name, values in taken.items()}
