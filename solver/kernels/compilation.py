@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How kernels are compiled, and where the machine code is kept between runs.
-
-Import this before numba: numba reads its cache folder once, when it is first imported.
-"""
+"""How kernels are compiled, and where the machine code is kept between runs."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+import numba
+from llvmlite import ir
+from numba.extending import intrinsic
 
 from solver.files import user_cache_folder
 
@@ -20,35 +20,30 @@ _ROOMS = ("kernels", "rasterization", "training")  # that have helpers or consta
 
 
 def choose_cache() -> bool:
-    """Point numba at a cache folder, unless the environment names one; False where none can be written to.
+    """Point numba at a cache folder, in the one that the environment names or the user's; False where none can be
+    written to.
 
     The folder is named after the kernels' sources, since numba checks a kernel's own file but not its
-    helpers'.
+    helpers'. The environment stays as it is, so that a child process chooses for itself.
     """
     try:
-        if not os.environ.get(CACHE_VARIABLE):
-            sources = sorted(source for room in _ROOMS for source in (Path(__file__).parents[1] / room).rglob("*.py"))
-            digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
-            os.environ[CACHE_VARIABLE] = str(user_cache_folder() / "macro-reconstruction" / f"numba-{digest}")
-        folder = Path(os.environ[CACHE_VARIABLE])
+        sources = sorted(source for room in _ROOMS for source in (Path(__file__).parents[1] / room).rglob("*.py"))
+        digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+        named = os.environ.get(CACHE_VARIABLE)
+        folder = (Path(named) if named else user_cache_folder() / "macro-reconstruction") / f"numba-{digest}"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (OSError, RuntimeError):  # RuntimeError: there is no home folder
         return False
-    if "numba" in sys.modules:
-        sys.modules["numba"].config.CACHE_DIR = str(folder)
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]  # it is made at run time
     return True
 
 
 CACHED = choose_cache()
 
-import numba  # noqa: E402 - after the cache is chosen
-from llvmlite import ir  # noqa: E402
-from numba.extending import intrinsic  # noqa: E402
-
-# Everything but approximate functions. NaN and infinity are caught where data enters, in `projection`, which
-# is compiled without.
+# Everything but approximate functions. `projection`, which is compiled without, drops Gaussians with NaN or infinity.
+# Nothing looks for them in backgrounds and gradients: they end in an image, a loss or parameters that show them.
 FAST = {"nnan", "ninf", "nsz", "arcp", "contract", "reassoc"}
 
 

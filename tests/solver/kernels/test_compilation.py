@@ -23,8 +23,13 @@ print(CACHED, double(2.0))
 
 def _probe_cache(folder: Path, **environment: str) -> str:
     """Compile a kernel in a fresh process."""
+    return _run(folder, _PROBE, **environment)
+
+
+def _run(folder: Path, program: str, **environment: str) -> str:
+    """What a program prints in a fresh process."""
     script = folder / "probe.py"
-    script.write_text(_PROBE)
+    script.write_text(program)
     inherited = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
     inherited["PYTHONPATH"] = str(Path(solver.__file__).parents[1])
     finished = subprocess.run(
@@ -42,8 +47,24 @@ def test_machine_code_goes_to_the_users_cache(tmp_path):
 def test_a_cache_folder_that_is_set_wins(tmp_path):
     environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMBA_CACHE_DIR": str(tmp_path / "chosen")}
     assert _probe_cache(tmp_path, **environment) == "True 4.0"
-    assert list((tmp_path / "chosen").rglob("*.nbi"))
+    (folder,) = (tmp_path / "chosen").iterdir()
+    assert folder.name.startswith("numba-")  # of these kernels, as numba does not notice that a helper has changed
+    assert list(folder.rglob("*.nbi"))
     assert not (tmp_path / "cache").exists()
+
+
+def test_child_processes_use_the_same_folder(tmp_path):
+    program = """
+import os, subprocess, sys
+from solver.kernels.compilation import CACHE_VARIABLE, numba
+print(os.environ[CACHE_VARIABLE], numba.config.CACHE_DIR, sep="\\n", flush=True)
+if len(sys.argv) == 1:
+    subprocess.run([sys.executable, __file__, "child"], check=True)
+"""
+    named, folder, again, same = _run(tmp_path, program, NUMBA_CACHE_DIR=str(tmp_path / "chosen")).splitlines()
+    assert named == again == str(tmp_path / "chosen")
+    assert folder == same
+    assert Path(folder).parent == tmp_path / "chosen"
 
 
 def test_kernels_compile_where_no_cache_can_be_made(tmp_path):
