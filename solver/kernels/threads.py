@@ -12,14 +12,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, local
 
 ENVIRONMENT_VARIABLE = "MACRO_RECONSTRUCTION_THREADS"
 
 _Share = Callable[[int, int], None]
-_Results = SimpleQueue[BaseException | None]
-_Tasks = SimpleQueue[tuple[_Share, int, int, _Results]]
+_Outcomes = list[BaseException | None]  # of the parts that have ended, but for the first
+_Signal = SimpleQueue[None]  # one entry follows each outcome
+_Tasks = SimpleQueue[tuple[_Share, int, int, _Outcomes, _Signal]]
 
+
+class _Here(local):
+    """What is so for one thread."""
+
+    in_part = False
+
+
+_here = _Here()
 _chosen: int | None = None
 _workers: list[_Tasks] = []  # what the thread of each part but the first reads
 
@@ -48,25 +57,37 @@ def set_thread_count(count: int | None) -> None:
 
 def run(share: _Share, parts: int | None = None) -> None:
     """Call `share(part, parts)` for every part, one a thread, and wait for all; the first part runs right
-    here. There are `thread_count()` parts unless told. A part's exception is raised here once all have ended.
+    here. There are `thread_count()` parts unless told. A part's exception is raised here once all have ended,
+    and so is KeyboardInterrupt, since parts write into the caller's arrays.
 
-    May be called from several threads at once, but not by a part.
+    May be called from several threads at once, but not by a part, which would wait for itself.
     """
+    assert not _here.in_part, "a part of threads.run must not call threads.run"
     if parts is None:
         parts = thread_count()
-    if parts == 1:
-        return share(0, 1)
-    results: _Results = SimpleQueue()
+    outcomes: _Outcomes = []
+    signal: _Signal = SimpleQueue()
     for part, tasks in enumerate(_tasks(parts - 1), start=1):
-        tasks.put((share, part, parts, results))
+        tasks.put((share, part, parts, outcomes, signal))
     try:
+        _here.in_part = True
         share(0, parts)
     finally:
-        failures = [results.get() for _ in range(1, parts)]
-    for failure in failures:
+        _here.in_part = False
+        _wait(outcomes, signal, parts - 1)
+    for failure in outcomes:
         if failure is not None:
             raise failure
-    return None
+
+
+def _wait(outcomes: _Outcomes, signal: _Signal, count: int) -> None:
+    """Until there are so many outcomes; when interrupted as well."""
+    try:
+        while len(outcomes) < count:  # an interrupt can lose an entry of the signal, but no outcome
+            signal.get()
+    except KeyboardInterrupt:
+        _wait(outcomes, signal, count)
+        raise
 
 
 def _tasks(count: int) -> list[_Tasks]:
@@ -79,16 +100,18 @@ def _tasks(count: int) -> list[_Tasks]:
 
 
 def _work(tasks: _Tasks) -> None:
+    _here.in_part = True
     while True:
-        share, part, parts, results = tasks.get()
+        share, part, parts, outcomes, signal = tasks.get()
         failure: BaseException | None = None
         try:
             share(part, parts)
         except BaseException as error:  # `run` raises it
             failure = error
         del share  # with it would live what it closes over until the next task
-        results.put(failure)
-        del failure, results
+        outcomes.append(failure)
+        signal.put(None)
+        del failure, outcomes, signal
 
 
 if hasattr(os, "register_at_fork"):

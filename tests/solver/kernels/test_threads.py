@@ -3,6 +3,7 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -57,6 +58,36 @@ def test_a_part_that_fails_is_told_after_the_others_have_ended(failing):
     assert sorted(ended) == sorted({0, 1, 2} - {failing})
     threads.run(lambda part, parts: ended.append(part))  # and the pool goes on
     assert len(ended) == 5
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("calling", [0, -1])
+def test_a_part_must_not_run_parts(count, calling):
+    threads.set_thread_count(count)
+
+    def share(part, parts):
+        if part == calling % parts:
+            threads.run(lambda part, parts: None)
+
+    with pytest.raises(AssertionError, match="must not call"):
+        threads.run(share)
+    threads.run(lambda part, parts: None)  # and the pool goes on
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="this system has no such signals")
+def test_an_interrupt_is_raised_after_all_have_ended():
+    ended, never = [], threading.Event()
+
+    def share(part, parts):
+        if part == 1:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        if part > 0:
+            never.wait(0.1 * part)
+        ended.append(part)
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.run(share)
+    assert sorted(ended) in ([0, 1, 2], [1, 2])  # it may have met the first part
 
 
 def test_callers_do_not_get_each_others_results():
