@@ -75,8 +75,10 @@ def rasterize(
         ValueError: shapes that do not fit together.
     """
     _check(means, quaternions, scales, opacities, sh_coefficients, extras, sh_degree, settings)
-    if aperture is not None and aperture.samples is not None and aperture.samples.shape[1:] != (2,):
-        raise ValueError(f"pupil samples must be [M, 2], not {tuple(aperture.samples.shape)}")
+    if aperture is not None and aperture.samples is not None:
+        shape = tuple(aperture.samples.shape)
+        if shape[1:] != (2,) or shape[0] == 0:
+            raise ValueError(f"pupil samples must be [M, 2] with M of at least 1, not {list(shape)}")
     if backend == "cpu":
         from solver.rasterization.cpu import function
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from solver.errors import SolverError
-from solver.rasterization import View, available_backends, choose_backend, prepare, rasterize
+from solver.rasterization import Aperture, View, available_backends, choose_backend, prepare, rasterize
 
 
 def test_cpu_can_always_be_chosen():
@@ -37,6 +37,17 @@ def test_shapes_that_do_not_fit_are_refused(make_scene, name, shape):
     view = View(tensors["world_to_camera"], tensors["K"], 8, 8)
     with pytest.raises(ValueError, match=name):
         rasterize(*(tensors[key] for key in names), view, sh_degree=1)
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (2,), (3, 3)])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_pupil_samples_that_are_none_are_refused(make_scene, backend, shape):
+    tensors = make_scene(3).tensors
+    names = ("means", "quaternions", "scales", "opacities", "sh_coefficients")
+    view = View(tensors["world_to_camera"], tensors["K"], 8, 8)
+    aperture = Aperture(torch.tensor(0.1), torch.tensor(0.4), samples=torch.zeros(shape))
+    with pytest.raises(ValueError, match=r"must be \[M, 2\] with M of at least 1"):
+        rasterize(*(tensors[key] for key in names), view, sh_degree=1, aperture=aperture, backend=backend)
 
 
 def test_degree_needs_its_coefficients(make_scene):
