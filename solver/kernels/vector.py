@@ -37,7 +37,7 @@ class _Mask(types.Type):
         super().__init__("maskx8")
 
 
-# What is not finite never gets to float32: `projection`, which is in float64, drops it.
+# float32 is optimized as if all were finite: tests for NaN and infinity are in float64, or of what kernels return.
 floats = _Vector(types.float32, ir.FloatType(), ("contract", "nnan", "ninf", "nsz"))
 doubles = _Vector(types.float64, ir.DoubleType(), ("contract",))
 mask = _Mask()
@@ -79,12 +79,18 @@ def _widened(builder: ir.IRBuilder, vector: _Vector, kind: types.Type, value: ir
     return builder.shuffle_vector(single, nothing, _lanes(*[0] * LANES))
 
 
-def _binary(instruct: Callable[[ir.IRBuilder, _Vector, ir.Value, ir.Value], ir.Value], result: Any = None) -> Callable:
-    """An operation of two vectors, or of one and a number, whose result is such a vector where no type is given."""
+def _binary(
+    instruct: Callable[[ir.IRBuilder, _Vector, ir.Value, ir.Value], ir.Value],
+    result: Any = None,
+    only: _Vector | None = None,
+) -> Callable:
+    """An operation of two vectors, or of one and a number, whose result is such a vector where no type is given; of
+    any vectors, or of only one type.
+    """
 
     def typed(typing_context: Any, a: types.Type, b: types.Type) -> Any:
         vector = _vector(a, b)
-        if vector is None:
+        if vector is None or only not in (None, vector):
             return None
 
         def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
@@ -389,7 +395,9 @@ exponent: Callable = _of_one(lambda builder, a: builder.sitofp(_exponent_bits(bu
 fraction: Callable = _of_one(_fraction)
 """The f of `exponent`."""
 
-scaled: Callable = _binary(lambda builder, vector, a, n: _with_exponent(builder, a, builder.fptosi(n, _INTEGERS)))
+scaled: Callable = _binary(
+    lambda builder, vector, a, n: _with_exponent(builder, a, builder.fptosi(n, _INTEGERS)), only=floats
+)
 """a 2^n for float32 and whole numbers n; a and the result must be normal."""
 
 
