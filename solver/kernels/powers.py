@@ -3,6 +3,8 @@
 
 Both split off whole exponents, and leave a polynomial with the smallest greatest error, found by Remez' algorithm:
 log2(1 + u) = u P(u) between sqrt(1/2) and sqrt(2) within 5e-8, and 2^x on [-1/2, 1/2] within 2e-9 of itself.
+
+Compositing, whose exponents lie on [-8, 0], has a shorter 2^x of its own in `solver.rasterization.cpu.exponential`.
 """
 
 import numpy as np

@@ -14,8 +14,9 @@ import numpy as np
 
 from solver.kernels import threads
 from solver.kernels.compilation import helper, kernel
-from solver.kernels.vector import floor, mask_bits, maximum, prefetch, square_root, where
+from solver.kernels.vector import LANES, floor, mask_bits, maximum, prefetch, square_root, where
 from solver.rasterization.cpu.layout import (
+    AHEAD,
     DECAY_A,
     DECAY_I,
     HALF,
@@ -33,11 +34,8 @@ from solver.rasterization.cpu.layout import (
 from solver.rasterization.cpu.tiles import lane_offsets
 
 _RADIX_BITS = 11
-AHEAD = 16  # Gaussians whose data is asked for before it is needed: in order of depth, it lies anywhere
-# Ellipses are widened by a hair, so that rounding here never decides.
-LEVEL = np.float32(LOG2_255 + 1e-4)  # to add to log2(opacity)
-SLACK = np.float32(0.01)  # px
-EIGHT, SIXTEEN = np.float32(8), np.float32(16)
+LEVEL = np.float32(LOG2_255 + 1e-4)  # to add to log2(opacity): the ellipse, a little widened
+SLACK = np.float32(0.01)  # px, the same along a row
 
 
 @dataclass(frozen=True)
@@ -204,6 +202,7 @@ def find_pairs(
     tiles_across = (width + TILE - 1) // TILE
     tiles = tiles_across * ((height + TILE - 1) // TILE)
     rows = lane_offsets()
+    lower_rows = rows + np.float32(LANES)
     bottom = np.float32(height)
     for m in range(samples):
         for r in range(start, end):
@@ -223,10 +222,11 @@ def find_pairs(
                     dy_0 = np.float32(tile_y * TILE) - geometry[n, V_CELL] + HALF - geometry[n, V_FRACTION]
                     last_row = bottom - np.float32(tile_y * TILE)
                     upper_first, upper_last = _stretch(rows, dy_0, last_row, level, i, k, inverse_a, u_fraction)
-                    lower_first, lower_last = _stretch(rows + EIGHT, dy_0, last_row, level, i, k, inverse_a, u_fraction)
+                    lower_first, lower_last = _stretch(lower_rows, dy_0, last_row, level, i, k, inverse_a, u_fraction)
                     for tile_x in range(boxes[n, 0], boxes[n, 1] + 1):
                         left = np.float32(tile_x * TILE) - u_cell
-                        middle, right = left + EIGHT, min(left + SIXTEEN, np.float32(width) - u_cell)
+                        middle = left + np.float32(LANES)
+                        right = min(left + np.float32(TILE), np.float32(width) - u_cell)
                         mask = _interleaved(
                             _meets(upper_first, upper_last, left, min(middle, right)),
                             _meets(upper_first, upper_last, middle, right),
