@@ -37,13 +37,16 @@ _KINDS, _SMOOTHED_KINDS = 6, 4
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 _WINDOW = (_ZERO, *window(), _ZERO)
 _DARK, _DARK_SLOPE = np.float32(0.0031308), np.float32(12.92)  # the sRGB curve, as in `solver.optics.colour`
+_BRIGHTEST = np.float32(1e30)  # so bright are only renderings that have diverged
 _SCALE, _OFFSET, _POWER = np.float32(1.055), np.float32(0.055), np.float32(1 / 2.4)
 
 
 @helper
 def _encode(linear):
-    """The sRGB curve of a vector, and its slope; what is not a number stays so."""
-    bright = linear > _DARK
+    """The sRGB curve of a vector, and its slope; what is not a finite number stays so, as all beyond the brightest is
+    taken for a straight line.
+    """
+    bright = (linear > _DARK) & (linear < _BRIGHTEST)
     clipped = maximum(linear, _DARK)
     power = _SCALE * exp2(_POWER * log2(clipped))
     encoded = where(bright, power - _OFFSET, _DARK_SLOPE * linear)
@@ -204,7 +207,7 @@ class _PhotoLoss(torch.autograd.Function):
         image, target, flat = (array.reshape(height, -1) for array in (image, target, gradient))
         threads.run(lambda *part: _photo_loss(image, target, inside, pixels, scale, share, flat, totals, *part))
         context.save_for_backward(torch.from_numpy(gradient))
-        difference, dissimilarity = totals.sum(0)
+        difference, dissimilarity = totals.sum(0).tolist()
         return torch.tensor((1 - ssim_weight) * difference + ssim_weight / 2 * dissimilarity, dtype=rendering.dtype)
 
     @staticmethod

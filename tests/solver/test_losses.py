@@ -119,10 +119,13 @@ def test_gradients_add_up():
     torch.testing.assert_close(linear.grad, 5 * expected)
 
 
-def test_what_is_not_a_number_is_not_hidden():
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("ssim_weight", [0.0, 0.2, 1.0])
+def test_what_is_not_a_finite_number_is_not_hidden(value, ssim_weight):
     linear, photo = (image.float() for image in images())
-    linear[3, 4, 1] = torch.nan
-    assert torch.isnan(photo_loss(linear, photo, None, None, 0.2))
+    linear[3, 4, 1] = value
+    assert not torch.isfinite(photo_loss(linear, photo, None, None, ssim_weight))
+    assert not torch.isfinite(photo_loss(linear, photo, *(x.float() for x in mask_and_weights(24, 31)), ssim_weight))
 
 
 def test_threads_change_nothing():

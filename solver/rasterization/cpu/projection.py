@@ -203,7 +203,7 @@ def project(
 ):
     """Ellipse and opacity of every Gaussian from every point of the pupil, colour and depth from its centre.
 
-    NaN and infinity make a Gaussian invisible.
+    NaN and infinity in anything of a Gaussian's that is used make it invisible.
     """
     count = len(means)
     fx, fy, inverse_focus = camera[FX], camera[FY], camera[INVERSE_FOCUS]
@@ -263,7 +263,8 @@ def project(
                 extent_x, extent_y = square_root(squared_sigmas * xx), square_root(squared_sigmas * yy)
                 lies = (u + extent_x > 0.0) & (u - extent_x < width * 1.0)
                 lies = lies & (v + extent_y > 0.0) & (v - extent_y < height * 1.0)
-                bits = mask_bits(lies & (kept * 255.0 >= 1.0) & (xx < np.inf) & (yy < np.inf) & (det_2 < np.inf))
+                finite = (kept < np.inf) & (xx < np.inf) & (yy < np.inf) & (det_2 < np.inf)
+                bits = mask_bits(lies & (kept * 255.0 >= 1.0) & finite)
                 bits &= np.uint32((1 << lanes) - 1)
                 seen |= bits
                 if bits == 0:
@@ -290,7 +291,7 @@ def project(
                 store(ellipses, 5 * LANES, ellipse[5])
                 store(ellipses, 6 * LANES, ellipse[6])
                 store(ellipses, 7 * LANES, ellipse[7])
-                # A hair wider than the ellipse on which alpha is 1/255, so that rounding never decides about a tile.
+                # Wider than the ellipse of `binning`, which looks nowhere else.
                 first, last = _tiles(u, 1.001 * extent_x + 0.1, last_across)
                 store(box, 0, first)
                 store(box, LANES, last)
@@ -321,6 +322,12 @@ def project(
                     red += basis[s + 1, lane] * sh_rest[n, s, 0]
                     green += basis[s + 1, lane] * sh_rest[n, s, 1]
                     blue += basis[s + 1, lane] * sh_rest[n, s, 2]
+                sum_of_features = red + green + blue
+                for e in range(extras.shape[1]):
+                    sum_of_features += extras[n, e]
+                if not abs(sum_of_features) < np.inf:
+                    for m in range(len(samples)):
+                        visible[m, n] = False
                 features[n, 0] = max(red, ZERO)
                 features[n, 1] = max(green, ZERO)
                 features[n, 2] = max(blue, ZERO)

@@ -24,6 +24,7 @@ from solver.kernels.vector import (
 )
 from solver.rasterization.cpu.harmonics import direction_gradient, fill_basis
 from solver.rasterization.cpu.layout import (
+    AHEAD,
     CAMERA_SIZE,
     CENTRE,
     CX,
@@ -62,7 +63,7 @@ from solver.rasterization.cpu.projection import (
     unit_quaternion,
 )
 
-AHEAD = 16  # Gaussians
+_ALL_LANES = np.uint32((1 << LANES) - 1)
 _TINY = 1e-300  # instead of what is zero only for Gaussians whose moments are
 
 
@@ -105,7 +106,9 @@ def _quaternion_gradient(w, x, y, z, inverse_length, v_R):
 
 @helper
 def _sum_moments(moments, slots, first, last, sums):
-    """Write into a row of `sums` what the tiles have left of a Gaussian; True where any of it is not zero."""
+    """Write into a row of `sums` what the tiles have left of a Gaussian; True where any of it is not zero,
+    NaN among it.
+    """
     width = moments.shape[1]
     start = splat(0.0)
     sums[LANES:] = 0.0
@@ -115,7 +118,7 @@ def _sum_moments(moments, slots, first, last, sums):
         for i in range(LANES, width):
             sums[i] += moments[row, i]
     store(sums, 0, start)
-    moved = mask_bits(start > 0.0) | mask_bits(start < 0.0) != 0
+    moved = mask_bits((start >= 0.0) & (start <= 0.0)) != _ALL_LANES
     for i in range(LANES, width):
         moved |= sums[i] != 0.0
     return moved

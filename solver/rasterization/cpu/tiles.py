@@ -12,11 +12,13 @@ PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
 
 @helper
 def part_of(sample, tile_x, tile_y, parts):
-    """Whose a tile is: dealt like cards along each row of tiles, each row three parts on from the last.
+    """Whose a tile is: dealt like cards along each row of tiles, each row three parts on from the last, or one where
+    three divides the number of parts.
 
-    So all parts get as many of a small subject's tiles, whatever the image's width.
+    That step has no divisor in common with `parts`, so that along columns too every part has its turn: all get about
+    as many of a small subject's tiles, whatever its shape and the image's width.
     """
-    return (sample + tile_x + 3 * tile_y) % parts
+    return (sample + tile_x + (1 if parts % 3 == 0 else 3) * tile_y) % parts
 
 
 @helper

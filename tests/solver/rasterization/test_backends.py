@@ -13,6 +13,7 @@ import torch
 
 from solver.kernels import threads
 from solver.rasterization import Aperture, View, available_backends, rasterize
+from solver.rasterization.cpu.tiles import part_of
 
 LENSES = {"pinhole": None, "closed": (0.0, 0.3), "narrow": (0.05, 0.4), "wide": (0.5, 0.3), "huge": (8.0, 0.2)}
 
@@ -212,19 +213,59 @@ def test_cpu_does_not_depend_on_when_threads_change(make_scene, run, monkeypatch
 
 
 def test_cpu_survives_what_is_not_finite(make_scene, run):
-    scene = make_scene(seed=12)
+    scene = make_scene(extras=2, seed=12)
     sound = run(scene, "cpu")
-    extra = {name: tensor[:5].clone() for name, tensor in scene.tensors.items() if name not in ("world_to_camera", "K")}
+    camera = ("world_to_camera", "K")
+    extra = {name: tensor[:11].clone() for name, tensor in scene.tensors.items() if name not in camera}
     extra["means"][0, 0] = torch.nan
     extra["means"][1, 2] = torch.inf
     extra["scales"][2] = torch.inf
     extra["scales"][3] = torch.nan
     extra["opacities"][4] = torch.nan
+    extra["sh_coefficients"][5, 0, 1] = torch.nan
+    extra["sh_coefficients"][6, 9, 2] = torch.inf
+    extra["extras"][7, 1] = torch.nan
+    extra["opacities"][8] = torch.inf
+    extra["quaternions"][9, 2] = torch.nan
+    extra["quaternions"][10, 0] = torch.inf
     joined = scene.changed(**{name: torch.cat([scene.tensors[name], tensor]) for name, tensor in extra.items()})
     outcome = run(joined, "cpu")
-    assert not outcome.rendering.visible[-5:].any()
+    assert not outcome.rendering.visible[-11:].any()
     assert torch.equal(outcome.rendering.colour, sound.rendering.colour)
-    assert not outcome.gradients["means"][-5:].any()
+    assert torch.equal(outcome.rendering.extras, sound.rendering.extras)
+    assert not outcome.gradients["means"][-11:].any()
+    assert not outcome.gradients["sh_coefficients"][-11:].any()
+
+
+@pytest.mark.parametrize("image", ["colour", "depth", "alpha"])
+def test_gradients_that_are_not_numbers_are_not_hidden(make_scene, image):
+    tensors = {name: tensor.float() for name, tensor in make_scene(seed=12).tensors.items()}
+    tensors["means"].requires_grad_()
+    gaussians = (tensors[name] for name in ("means", "quaternions", "scales", "opacities", "sh_coefficients"))
+    rendering = rasterize(*gaussians, View(tensors["world_to_camera"], tensors["K"], 40, 30), sh_degree=0)
+    getattr(rendering, image).backward(torch.full_like(getattr(rendering, image), torch.nan))
+    gradient = tensors["means"].grad
+    assert gradient is not None
+    assert torch.isnan(gradient).any()
+    assert not gradient[~rendering.visible].any()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_background_that_is_not_finite_is_seen(make_scene, value):
+    tensors = {name: tensor.float() for name, tensor in make_scene(seed=12).tensors.items()}
+    gaussians = (tensors[name] for name in ("means", "quaternions", "scales", "opacities", "sh_coefficients"))
+    view = View(tensors["world_to_camera"], tensors["K"], 40, 30)
+    background = torch.tensor([0.1, value, 0.1])
+    assert not torch.isfinite(rasterize(*gaussians, view, sh_degree=0, background=background).colour).all()
+
+
+@pytest.mark.parametrize("parts", range(1, 13))
+def test_tiles_are_dealt_evenly(parts):
+    """Every part has its turn along each row and each column of tiles."""
+    for sample, other in ((0, 0), (1, 2)):
+        along_rows = [part_of.py_func(sample, i, other, parts) for i in range(parts)]
+        along_columns = [part_of.py_func(sample, other, i, parts) for i in range(parts)]
+        assert sorted(along_rows) == sorted(along_columns) == list(range(parts))
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
