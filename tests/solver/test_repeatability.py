@@ -72,9 +72,10 @@ def test_a_run_on_as_many_threads_is_the_same_to_the_last_bit(train, defocus):
     assert not torch.equal(first["means"], other["means"])
 
 
-def test_a_run_on_other_threads_is_the_same_within_rounding(train):
+@pytest.mark.parametrize("defocus", ["dilation", "pupil"])
+def test_a_run_on_other_threads_is_the_same_within_rounding(train, defocus):
     """Adam divides by the gradient's size, so that rounding of a gradient near 0 may show; that happens to few."""
-    one, three = train(1), train(3)
+    one, three = train(1, defocus=defocus), train(3, defocus=defocus)
     for name in one:
         assert one[name].shape == three[name].shape
         difference = (one[name] - three[name]).abs() / one[name].abs().max()
