@@ -234,6 +234,8 @@ def _mesh(result: Result, surface: Surface, unit: float, old: bpy.types.Mesh | N
         attribute.data.foreach_set("color_srgb", rgba.ravel())
         mesh.color_attributes.active_color = attribute
         mesh.color_attributes.render_color_index = 0
+    for name, values in surface.coverage.items():
+        mesh.attributes.new(name, "FLOAT", "POINT").data.foreach_set("value", values)
     mesh.update(calc_edges=True)
     mesh.validate()
     mesh.shade_smooth()
@@ -262,6 +264,7 @@ def _points(result: Result, splats: Splats, unit: float, old: bpy.types.Mesh | N
         ("extent", "FLOAT", "value", np.maximum(extents, SMALLEST_EXTENT)),
         ("scale", "FLOAT_VECTOR", "vector", scales),
         ("rotation", "QUATERNION", "value", splats.quaternions),
+        *((name, "FLOAT", "value", values) for name, values in splats.coverage.items()),
     ):
         mesh.attributes.new(name, kind, "POINT").data.foreach_set(
             member, np.ascontiguousarray(values, dtype=np.float32).ravel()

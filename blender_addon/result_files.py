@@ -21,6 +21,7 @@ from .errors import MacroError
 FORMAT_VERSION = 1
 LONGEST_PLY_HEADER = 65536  # bytes
 LARGEST_JSON = 256 * 1024 * 1024  # bytes
+COVERAGE = ("smallest_coc_px", "sharp_photo_count")  # how sharply the photos saw a splat or a vertex
 SH_DEGREE_0 = 0.28209479177387814  # the constant spherical harmonic, 1 / (2 sqrt(pi))
 BROKEN = "run the reconstruction again, or choose another folder"
 
@@ -73,6 +74,7 @@ class Splats:
     opacities: np.ndarray  # [N] float32, 0 to 1
     scales: np.ndarray  # [N, 3] float32, standard deviations, scene unit
     quaternions: np.ndarray  # [N, 4] float32, unit, w first
+    coverage: dict[str, np.ndarray]  # [N] float32 each: those of COVERAGE that the file has
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Surface:
     vertices: np.ndarray  # [V, 3] float32, world, scene unit
     faces: np.ndarray  # [F, 3] int32
     colours: np.ndarray | None  # [V, 3] float32, sRGB, 0 to 1
+    coverage: dict[str, np.ndarray]  # [V] float32 each: those of COVERAGE that the file has
 
 
 @dataclass(frozen=True)
@@ -172,8 +175,16 @@ def read_splats(path: Path) -> Splats:
         opacities=1 / (1 + np.exp(-np.clip(logits, -80, 80))),
         scales=scales,
         quaternions=quaternions.astype(np.float32),
+        coverage=_coverage(vertex),
     )
-    for values in (splats.means, splats.rgb, splats.opacities, splats.scales, splats.quaternions):
+    for values in (
+        splats.means,
+        splats.rgb,
+        splats.opacities,
+        splats.scales,
+        splats.quaternions,
+        *splats.coverage.values(),
+    ):
         if not np.isfinite(values).all():
             raise MacroError("the splats contain numbers that are not finite", where=path, remedy=BROKEN)
     return splats
@@ -196,7 +207,8 @@ def read_surface(path: Path) -> Surface:
         raise MacroError("the file has no vertices or no faces", where=path, remedy=BROKEN)
     vertices = np.stack([vertex[axis].astype(np.float32) for axis in "xyz"], axis=1)
     faces = np.ascontiguousarray(face["indices"].astype(np.int32))
-    if not np.isfinite(vertices).all():
+    coverage = _coverage(vertex)
+    if not all(np.isfinite(values).all() for values in (vertices, *coverage.values())):
         raise MacroError("the mesh contains numbers that are not finite", where=path, remedy=BROKEN)
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise MacroError("the mesh's faces refer to vertices that it does not have", where=path, remedy=BROKEN)
@@ -204,7 +216,11 @@ def read_surface(path: Path) -> Surface:
     if {"red", "green", "blue"} <= set(vertex.dtype.names or ()):
         largest = np.iinfo(vertex["red"].dtype).max if vertex["red"].dtype.kind == "u" else 1
         colours = np.stack([vertex[name].astype(np.float32) / largest for name in ("red", "green", "blue")], axis=1)
-    return Surface(vertices=vertices, faces=faces, colours=colours)
+    return Surface(vertices=vertices, faces=faces, colours=colours, coverage=coverage)
+
+
+def _coverage(vertex: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: vertex[name].astype(np.float32) for name in COVERAGE if name in (vertex.dtype.names or ())}
 
 
 def linear_from_srgb(srgb: np.ndarray) -> np.ndarray:

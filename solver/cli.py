@@ -14,7 +14,7 @@ from typing import Any
 import tyro
 
 from solver.cancellation import Cancellation
-from solver.config import Defocus, DeviceChoice, Preset, TrainOn, parse_overrides, settings_for
+from solver.config import Defocus, DeviceChoice, KernelShape, Preset, TrainOn, parse_overrides, settings_for
 from solver.errors import Cancelled, SolverError
 from solver.events import EventFormat, Reporter, reporter
 
@@ -110,6 +110,25 @@ class Render:
 
 
 @dataclass(frozen=True)
+class Kernel:
+    """Write the defocus kernel of one pixel of a photo, as a picture (.png) or as numbers whose sum is 1 (.exr)."""
+
+    result: tyro.conf.Positional[Path]  # result folder
+    photo: tyro.conf.Positional[str]  # name of the photo, without suffix
+    x: tyro.conf.Positional[int]  # column, from 0 at the left
+    y: tyro.conf.Positional[int]  # row, from 0 at the top
+    output: Path  # .png or .exr
+    shape: KernelShape = "disc"  # gaussian is the one of equal variance that dilation renders with
+
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
+        """Look it up and write it."""
+        from solver.export.kernels import pixel_kernel, write_kernel
+
+        write_kernel(self.output, pixel_kernel(self.result, self.photo, self.x, self.y, self.shape))
+        watcher.done(self.output)
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Say which devices, rasterizers and packages are there, and what is missing."""
 
@@ -127,6 +146,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "reconstruct": Reconstruct,
     "evaluate": Evaluate,
     "render": Render,
+    "kernel": Kernel,
     "doctor": Doctor,
 }
 

@@ -12,6 +12,7 @@ Preset = Literal["draft", "standard", "high"]
 Defocus = Literal["dilation", "pupil", "none"]
 TrainOn = Literal["photos", "sharp"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
+KernelShape = Literal["disc", "gaussian"]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from solver.events import Reporter
 from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
 from solver.rasterization import Backend, choose_backend, prepare
+from solver.surface.coverage import cover, coverage_warning
 from solver.surface.depth_views import render_sharp
 from solver.surface.fusion import fuse
 from solver.training.held_out import fit_focus, psnr_of_photo
@@ -29,7 +30,7 @@ _MESH_RESOLUTION = {"draft": 128, "standard": 192, "high": 320}  # voxels along 
 
 _CHECKPOINT, _PREVIEW, _DESCRIPTION = "checkpoint.pt", "preview.png", "result.json"
 _FILES = ("transforms.json", "splats.ply", "mesh.glb", "mesh.ply")
-_FOLDERS = ("sharp", "depth", "coc")
+_FOLDERS = ("sharp", "depth", "coc", "coverage")
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,24 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         if job.settings.surface and mesh is None:
             reporter.warning("No surface was found; the result has splats and images only")
 
+        held_out = [is_held_out(index, job.settings) for index in range(len(capture.photos))]
+        coverage = cover(scene, views, masks, [not held for held in held_out], mesh)
+        told = coverage_warning(coverage.summary) if uses_defocus(job.settings) else None
+        if told is not None:
+            reporter.warning(told)
+
         reporter.stage("export", "Writing the result")
-        write_images(output, scene, views, reporter.progress)
+        write_images(output, scene, views, reporter.progress, coverage)
         reporter.finish_stage()
         record = RunRecord(
             command=job.command,
             device=str(device),
-            held_out=[is_held_out(index, job.settings) for index in range(len(capture.photos))],
+            held_out=held_out,
             psnr=psnr,
             timings_s=dict(reporter.timings_s),
             warnings=list(reporter.warnings),
         )
-        write_result(output, scene, mesh, record)
+        write_result(output, scene, mesh, record, coverage)
     reporter.done(output)
     return output
 

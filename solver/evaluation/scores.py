@@ -13,8 +13,8 @@ import numpy as np
 
 from solver.evaluation.metrics import psnr, squared_error, ssim_map
 from solver.evaluation.truth import TrueView
+from solver.optics.circle_of_confusion import SHARP_COC_PX
 
-SHARP_COC_PX = 1.5
 COC_EDGES_PX = (0.0, 0.75, 1.5, 3.0, 6.0, np.inf)
 COC_BINS = ("under 0.75", "0.75-1.5", "1.5-3", "3-6", "over 6")  # px, the names of what lies between the edges
 

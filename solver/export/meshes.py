@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The mesh as GLB, for any 3D program, and as PLY in the reconstruction's own coordinates."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,18 @@ def _finish_gltf(tree: dict[str, Any]) -> None:
     primitive["material"] = 0
 
 
-def write_ply(path: Path, mesh: Mesh) -> None:
-    """Write a binary PLY: world coordinates in the scene unit, sRGB vertex colours."""
+def write_ply(
+    path: Path,
+    mesh: Mesh,
+    attributes: Mapping[str, np.ndarray] | None = None,  # [V] each
+) -> None:
+    """Write a binary PLY: world coordinates in the scene unit, sRGB vertex colours, `attributes` as floats."""
     import trimesh
 
     colours = _opaque(linear_to_srgb(mesh.colours), np.uint8)
     geometry = trimesh.Trimesh(mesh.vertices, mesh.faces, vertex_colors=colours, process=False)
+    for name, values in (attributes or {}).items():
+        geometry.vertex_attributes[name] = values.astype(np.float32)
     with written_aside(path) as temporary:
         geometry.export(temporary, file_type="ply", encoding="binary")
 

@@ -18,7 +18,8 @@ from solver.export.images import write_exr, write_png
 from solver.export.meshes import write_glb, write_ply
 from solver.export.splats import write_splats
 from solver.files import write_json
-from solver.optics.circle_of_confusion import circle_of_confusion_px
+from solver.optics.circle_of_confusion import SHARP_COC_PX, circle_of_confusion_px
+from solver.surface.coverage import Coverage
 from solver.surface.depth_views import SharpView
 from solver.surface.fusion import Mesh
 from solver.training.reconstruction import Reconstruction
@@ -44,20 +45,24 @@ def write_images(
     scene: Reconstruction,
     views: list[SharpView],
     progress: Callable[[int, int], None],
+    coverage: Coverage | None = None,
 ) -> None:
-    """Write `sharp/`, `depth/` and `coc/` for every photo.
+    """Write `sharp/`, `depth/`, `coc/` and, where it is known, `coverage/` for every photo.
 
     Args:
         folder: the result.
         scene: whose lens gives the circles of confusion.
         views: of the capture's photos, in their order.
         progress: called with (photos done, photos).
+        coverage: of the scene.
     """
     for index, view in enumerate(views):
         name = view.photo.name
         write_png(folder / sharp_path(name), view.colour)
         write_exr(folder / depth_path(name), "Z", view.depth)
         write_exr(folder / coc_path(name), "V", circle_of_confusion_map(scene, index, view))
+        if coverage is not None:
+            write_exr(folder / coverage_path(name), "V", coverage.maps[index].smallest_coc_px)
         progress(index + 1, len(views))
 
 
@@ -73,12 +78,19 @@ def circle_of_confusion_map(scene: Reconstruction, index: int, view: SharpView) 
     return np.where(known, coc, 0).astype(np.float32)
 
 
-def write_result(folder: Path, scene: Reconstruction, mesh: Mesh | None, record: RunRecord) -> None:
+def write_result(
+    folder: Path,
+    scene: Reconstruction,
+    mesh: Mesh | None,
+    record: RunRecord,
+    coverage: Coverage | None = None,
+) -> None:
     """Write splats, mesh, cameras and, last, `result.json`."""
-    write_splats(folder / "splats.ply", scene.gaussians)
+    splats, vertices = (None, None) if coverage is None else (coverage.splats, coverage.vertices)
+    write_splats(folder / "splats.ply", scene.gaussians, splats.attributes if splats else None)
     if mesh is not None:
         write_glb(folder / "mesh.glb", mesh, scene.capture.unit_mm)
-        write_ply(folder / "mesh.ply", mesh)
+        write_ply(folder / "mesh.ply", mesh, vertices.attributes if vertices else None)
     write_transforms(
         folder / "transforms.json",
         [
@@ -99,10 +111,10 @@ def write_result(folder: Path, scene: Reconstruction, mesh: Mesh | None, record:
         ],
         unit_mm=scene.capture.unit_mm,
     )
-    write_json(folder / "result.json", _result(scene, mesh, record))
+    write_json(folder / "result.json", _result(scene, mesh, record, coverage))
 
 
-def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord) -> dict[str, Any]:
+def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord, coverage: Coverage | None) -> dict[str, Any]:
     capture, lens = scene.capture, scene.lens
     return {
         "format_version": FORMAT_VERSION,
@@ -128,13 +140,14 @@ def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord) -> dict
                 strict=True,
             )
         ],
-        "photos": [_photo(scene, index, photo, record) for index, photo in enumerate(capture.photos)],
+        "photos": [_photo(scene, index, photo, record, coverage) for index, photo in enumerate(capture.photos)],
         "unregistered": [{"name": entry.name, "reason": entry.reason} for entry in capture.unregistered],
         "background_colour": [float(value) for value in scene.background.detach().clamp(min=0)],
         "splats": {"file": "splats.ply", "count": len(scene.gaussians)},
         "mesh": None
         if mesh is None
         else {"file": "mesh.glb", "vertices": len(mesh.vertices), "faces": len(mesh.faces)},
+        "coverage": None if coverage is None else _coverage(coverage),
         "metrics": {
             "psnr_train": _mean(p for p, held in zip(record.psnr, record.held_out, strict=True) if not held),
             "psnr_held_out": _mean(p for p, held in zip(record.psnr, record.held_out, strict=True) if held),
@@ -145,7 +158,18 @@ def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord) -> dict
     }
 
 
-def _photo(scene: Reconstruction, index: int, photo: Photo, record: RunRecord) -> dict[str, Any]:
+def _coverage(coverage: Coverage) -> dict[str, float | None]:
+    return {
+        "limit_px": SHARP_COC_PX,
+        "never_in_focus_share": coverage.summary.never_in_focus_share,
+        "sharp_in_two_share": coverage.summary.sharp_in_two_share,
+        "smallest_coc_median_px": coverage.summary.smallest_coc_median_px,
+    }
+
+
+def _photo(
+    scene: Reconstruction, index: int, photo: Photo, record: RunRecord, coverage: Coverage | None
+) -> dict[str, Any]:
     return {
         "name": photo.name,
         "image": str(photo.image_path.absolute()),
@@ -157,6 +181,8 @@ def _photo(scene: Reconstruction, index: int, photo: Photo, record: RunRecord) -
         "focus_distance": _focus_distance(scene, index),
         "held_out": record.held_out[index],
         "psnr": record.psnr[index],
+        "coverage": None if coverage is None else coverage_path(photo.name),
+        "in_focus_share": None if coverage is None else coverage.summary.in_focus_shares[index],
     }
 
 
@@ -195,3 +221,8 @@ def depth_path(name: str) -> str:
 def coc_path(name: str) -> str:
     """Relative to the result folder."""
     return f"coc/{name}.exr"
+
+
+def coverage_path(name: str) -> str:
+    """Relative to the result folder."""
+    return f"coverage/{name}.exr"

@@ -5,7 +5,7 @@ Viewers take the colours as sRGB and blend them so; ours are linear light. Each 
 direction is therefore encoded with the sRGB curve at many directions and fitted again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,15 @@ from solver.rasterization.spherical_harmonics import basis as sh_basis
 _DIRECTIONS = 64  # of the fit; degree 3 has 16 unknowns
 
 
-def write_splats(path: Path, gaussians: Gaussians) -> None:
-    """Write the Gaussians; opacities stay logits and scales logarithms, as viewers expect."""
+def write_splats(
+    path: Path,
+    gaussians: Gaussians,
+    attributes: Mapping[str, np.ndarray] | None = None,  # [N] each
+) -> None:
+    """Write the Gaussians; opacities stay logits and scales logarithms, as viewers expect.
+
+    Further `attributes` follow as float properties, which readers that go by names pass over.
+    """
     from plyfile import PlyData, PlyElement
 
     g = gaussians.map(lambda tensor: tensor.detach().cpu())
@@ -35,6 +42,7 @@ def write_splats(path: Path, gaussians: Gaussians) -> None:
         "opacity": g.opacity_logits.numpy(),
         **_named([f"scale_{i}" for i in range(3)], g.log_scales.numpy()),
         **_named([f"rot_{i}" for i in range(4)], quaternions),
+        **(attributes or {}),
     }
     table = np.empty(len(g), dtype=[(name, "<f4") for name in columns])
     for name, column in columns.items():

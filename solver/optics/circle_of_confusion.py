@@ -21,6 +21,9 @@ Array = TypeVar("Array", np.ndarray, Tensor)
 SIGMAS_PER_DIAMETER = 0.25
 """Standard deviation over diameter of a uniform disc: its variance on each axis is c^2 / 16."""
 
+SHARP_COC_PX = 1.5
+"""Diameter up to which a photo holds a point in focus: what it shows there could still be recovered by any method."""
+
 
 def circle_of_confusion_px(
     depth: Array,  # [...], scene unit, > 0

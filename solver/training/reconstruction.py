@@ -43,8 +43,13 @@ class Reconstruction:
         parameters = (*self.gaussians.tensors().values(), self.background, *lens)
         return all(bool(torch.isfinite(tensor).all()) for tensor in parameters)
 
-    def render(self, view: View, aperture: Aperture | None = None) -> Rendering:
-        """Rasterize the scene, through a pinhole or a lens."""
+    def render(
+        self,
+        view: View,
+        aperture: Aperture | None = None,
+        extras: Tensor | None = None,  # [N, E]
+    ) -> Rendering:
+        """Rasterize the scene, through a pinhole or a lens; `extras` are composited beside the colour."""
         g = self.gaussians
         return rasterize(
             g.means,
@@ -54,6 +59,7 @@ class Reconstruction:
             (g.sh_constant, g.sh_rest),
             view,
             sh_degree=self.active_sh_degree,
+            extras=extras,
             aperture=aperture,
             background=self.background.clamp(min=0),
             settings=RasterizationSettings(

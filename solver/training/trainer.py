@@ -15,6 +15,7 @@ from torch import Tensor
 from solver.cancellation import Cancellation
 from solver.capture.types import Capture
 from solver.config import ReconstructionSettings
+from solver.defocus.focus_plan import focus_plan_warning
 from solver.defocus.lens import DepthSamples, Lens, depth_samples, initial_lens
 from solver.errors import Cancelled, SolverError
 from solver.events import Reporter
@@ -76,6 +77,9 @@ class Trainer:
         ]
         self.focus_unit = _inverse_depth_range(samples, size)
         lens = initial_lens(capture, samples)
+        told = focus_plan_warning(capture, lens, samples, self.training_indices) if uses_defocus(settings) else None
+        if told is not None:
+            reporter.warning(told)
         self.scene = Reconstruction(
             gaussians=gaussians.map(lambda tensor: tensor.to(device)),
             background=initial_background(self.training_photos).to(device),

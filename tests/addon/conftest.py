@@ -100,6 +100,7 @@ def write_splats(path, count, rng):
     """Splats in the 3DGS layout inside a box of 4 x 4 x 2 units."""
     names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity"]
     names += ["scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
+    names += ["smallest_coc_px", "sharp_photo_count", "of_a_later_version"]
     rows = np.zeros(count, dtype=[(name, "<f4") for name in names])
     for index, axis in enumerate("xyz"):
         rows[axis] = rng.uniform((-2, -2, 0)[index], 2, count)
@@ -109,18 +110,21 @@ def write_splats(path, count, rng):
     rows["opacity"] = rng.normal(1, 1, count)
     for index in range(4):
         rows[f"rot_{index}"] = rng.normal(0, 1, count)
+    rows["smallest_coc_px"], rows["sharp_photo_count"] = rng.uniform(0, 9, count), rng.integers(0, 5, count)
     write_ply(path, [("vertex", rows, [f"float {name}" for name in names])])
 
 
 def write_mesh(path):
     """A tetrahedron of 3 units height, standing on its base, with a red top."""
     vertices = np.zeros(4, dtype=[(a, "<f4") for a in "xyz"] + [(c, "u1") for c in ("red", "green", "blue")])
+    vertices = np.zeros(4, dtype=[*vertices.dtype.descr, ("smallest_coc_px", "<f4"), ("sharp_photo_count", "<f4")])
     for index, place in enumerate([(-2, -1, 0), (2, -1, 0), (0, 2, 0), (0, 0, 3)]):
-        vertices[index] = (*place, *((255, 0, 0) if index == 3 else (188, 188, 188)))
+        vertices[index] = (*place, *((255, 0, 0) if index == 3 else (188, 188, 188)), index / 2, index)
     faces = np.zeros(4, dtype=[("corners", "u1"), ("indices", "<i4", 3)])
     faces["corners"] = 3
     faces["indices"] = [(0, 2, 1), (0, 1, 3), (1, 2, 3), (2, 0, 3)]
     properties = ["float x", "float y", "float z", "uchar red", "uchar green", "uchar blue"]
+    properties += ["float smallest_coc_px", "float sharp_photo_count"]
     write_ply(path, [("vertex", vertices, properties), ("face", faces, ["list uchar int vertex_indices"])])
 
 

@@ -75,6 +75,8 @@ def test_mesh_is_upright_in_true_size_and_coloured(blender, import_result, resul
         [(*[linear_from_srgb(np.float64(188 / 255))] * 3, 1), (1, 0, 0, 1)],
         atol=1e-4,
     )
+    np.testing.assert_allclose(attribute(mesh, "smallest_coc_px", "value", 1)[:, 0], [0, 0.5, 1, 1.5])
+    np.testing.assert_allclose(attribute(mesh, "sharp_photo_count", "value", 1)[:, 0], [0, 1, 2, 3])
     assert mesh.data.color_attributes.active_color.name == "rgb"
     assert mesh.active_material.node_tree.nodes["Attribute"].attribute_name == "rgb"
 
@@ -88,6 +90,10 @@ def test_splats_carry_what_the_file_says(blender, import_result, result_folder):
     np.testing.assert_allclose(attribute(item, "scale", "vector", 3), splats.scales * UNIT, rtol=1e-5)
     np.testing.assert_allclose(attribute(item, "rotation", "value", 4), splats.quaternions, atol=1e-6)
     np.testing.assert_allclose(attribute(item, "opacity", "value", 1)[:, 0], splats.opacities, rtol=1e-6)
+    assert set(splats.coverage) == {"smallest_coc_px", "sharp_photo_count"}  # and not "of_a_later_version"
+    for name, values in splats.coverage.items():
+        np.testing.assert_array_equal(attribute(item, name, "value", 1)[:, 0], values)
+        assert len(np.unique(values)) > 3
 
 
 def test_splats_become_turned_and_scaled_ellipsoids(blender, import_result, result_folder):
@@ -315,12 +321,12 @@ def test_splats_render_in_cycles_with_the_exact_falloff(blender, import_result, 
     sigma, opacity = 1.0, 0.9
     path = folder / "splats.ply"
     content = path.read_bytes()
-    row = np.frombuffer(content[-17 * 4 :], dtype="<f4").copy()
+    row = np.frombuffer(content[-20 * 4 :], dtype="<f4").copy()
     row[0:3] = (0, 0, 1)  # where the camera looks
     row[6:9] = np.array([0.5, -0.5, -0.5]) / 0.28209479177387814
     row[9] = np.log(opacity / (1 - opacity))
     row[10:13] = np.log(sigma)
-    path.write_bytes(content[: -17 * 4] + row.tobytes())
+    path.write_bytes(content[: -20 * 4] + row.tobytes())
 
     scene = blender.context.scene
     for name in ("Cube", "Light"):
@@ -392,7 +398,11 @@ BROKEN = {
         "names a property twice",
     ),
     "splats not finite": (
-        lambda f: damage(f, "splats.ply", lambda b: b[:-68] + np.float32(np.nan).tobytes() + b[-64:]),
+        lambda f: damage(f, "splats.ply", lambda b: b[:-80] + np.float32(np.nan).tobytes() + b[-76:]),
+        "not finite",
+    ),
+    "splats with a circle that is not finite": (
+        lambda f: damage(f, "splats.ply", lambda b: b[:-12] + np.float32(np.inf).tobytes() + b[-8:]),
         "not finite",
     ),
     "splats in text": (

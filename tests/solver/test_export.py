@@ -26,6 +26,7 @@ from solver.export.splats import write_splats
 from solver.gaussians.model import Gaussians
 from solver.optics.colour import linear_to_srgb
 from solver.rasterization import spherical_harmonics
+from solver.surface.coverage import Coverage, CoverageMap, CoverageSummary, PointCoverage
 from solver.surface.depth_views import SharpView
 from solver.surface.fusion import Mesh
 from solver.training.reconstruction import Reconstruction
@@ -127,6 +128,19 @@ def test_splats_are_laid_out_as_3dgs_viewers_read_them(tmp_path):
     np.testing.assert_allclose(np.linalg.norm(rotations, axis=1), 1, rtol=1e-6)
     given = gaussians.quaternions.numpy()
     np.testing.assert_allclose(rotations * np.linalg.norm(given, axis=1, keepdims=True), given, rtol=1e-5)
+
+
+def test_further_attributes_follow_the_layout(tmp_path):
+    values = {"smallest_coc_px": np.arange(40) / 8, "sharp_photo_count": np.arange(40)}
+    write_splats(tmp_path / "plain.ply", some_gaussians())
+    write_splats(tmp_path / "splats.ply", some_gaussians(), values)
+    plain, table = (PlyData.read(str(tmp_path / name))["vertex"].data for name in ("plain.ply", "splats.ply"))
+    assert table.dtype.names == (*plain.dtype.names, "smallest_coc_px", "sharp_photo_count")
+    assert {table.dtype[name].str for name in table.dtype.names} == {"<f4"}
+    for name in plain.dtype.names:
+        np.testing.assert_array_equal(table[name], plain[name])
+    for name in values:
+        np.testing.assert_array_equal(table[name], values[name])
 
 
 def directions(count: int = 500) -> np.ndarray:
@@ -242,6 +256,18 @@ def test_ply_mesh_has_world_coordinates_and_srgb_colours(tmp_path, mesh):
     np.testing.assert_array_equal(np.stack(ply["face"].data["vertex_indices"]), mesh.faces)
 
 
+def test_ply_mesh_has_further_attributes_as_floats(tmp_path, mesh):
+    values = {"smallest_coc_px": np.array([-1, 0, 0.25, 9]), "sharp_photo_count": np.array([0, 3, 2, 1], np.int32)}
+    write_ply(tmp_path / "mesh.ply", mesh, values)
+    vertices = PlyData.read(str(tmp_path / "mesh.ply"))["vertex"].data
+    for name in values:
+        assert vertices.dtype[name].str == "<f4"
+        np.testing.assert_array_equal(vertices[name], values[name])
+    np.testing.assert_allclose(np.stack([vertices[n] for n in "xyz"], 1), mesh.vertices)
+    colours = np.stack([vertices[n] for n in ("red", "green", "blue")], axis=1)
+    np.testing.assert_allclose(colours, linear_to_srgb(mesh.colours) * 255, atol=0.51)
+
+
 # images
 
 
@@ -312,8 +338,10 @@ def test_result_has_the_documented_keys(scene, mesh, tmp_path):
         *("f_number", "pupil_diameter", "pupil_diameter_initial", "nominal_pupil_diameter_mm")
     }
     assert set(result["photos"][0]) == {
-        *("name", "image", "sharp", "depth", "coc", "f_number", "pupil_diameter", "focus_distance", "held_out", "psnr")
+        *("name", "image", "sharp", "depth", "coc", "f_number", "pupil_diameter", "focus_distance", "held_out", "psnr"),
+        *("coverage", "in_focus_share"),
     }
+    assert result["coverage"] is None
     assert result["apertures"][1] == {
         "f_number": 8.0,
         "pupil_diameter": pytest.approx(1.0),
@@ -330,6 +358,35 @@ def test_result_has_the_documented_keys(scene, mesh, tmp_path):
     assert result["settings"]["iterations"] == 1000
     assert {"solver", "python", "torch"} <= set(result["versions"])
     assert Path(result["photos"][0]["image"]).is_absolute()
+
+
+def some_coverage(count: int) -> Coverage:
+    def points(n: int) -> PointCoverage:
+        return PointCoverage(np.arange(n, dtype=np.float32) / 8, np.arange(n, dtype=np.int32), np.arange(n) + 1)
+
+    maps = [CoverageMap(np.full((18, 24), i / 2, np.float32), np.full((18, 24), i)) for i in range(3)]
+    return Coverage(points(count), points(4), maps, CoverageSummary(0.25, 0.5, 0.75, [0.1, None, 0.3], 0.5, "photo_1"))
+
+
+def test_result_tells_its_coverage(scene, mesh, tmp_path):
+    coverage, folder = some_coverage(40), tmp_path / "result"
+    views = [SharpView(p, np.zeros((18, 24, 3)), np.ones((18, 24))) for p in scene.capture.photos]
+    write_images(folder, scene, views, lambda done, total: None, coverage)
+    write_result(folder, scene, mesh, RECORD, coverage)
+    result = strict_json(folder / "result.json")
+    assert result["coverage"] == {
+        "limit_px": 1.5,
+        "never_in_focus_share": 0.25,
+        "sharp_in_two_share": 0.5,
+        "smallest_coc_median_px": 0.75,
+    }
+    assert [photo["in_focus_share"] for photo in result["photos"]] == [0.1, None, 0.3]
+    for i, photo in enumerate(result["photos"]):
+        np.testing.assert_array_equal(read_exr(folder / photo["coverage"], "V"), coverage.maps[i].smallest_coc_px)
+    for file, expected in (("splats.ply", coverage.splats), ("mesh.ply", coverage.vertices)):
+        table = PlyData.read(str(folder / file))["vertex"].data
+        np.testing.assert_array_equal(table["smallest_coc_px"], expected.smallest_coc_px)
+        np.testing.assert_array_equal(table["sharp_photo_count"], expected.sharp_photo_count)
 
 
 def test_result_without_a_mesh(scene, tmp_path):
