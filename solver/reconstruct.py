@@ -13,12 +13,13 @@ from solver.capture import load_capture
 from solver.capture.photos import list_images
 from solver.capture.types import Capture
 from solver.config import DeviceChoice, ReconstructionSettings
+from solver.defocus.focus_plan import EQUAL_FOCUS, equal_focus_warning
 from solver.errors import SolverError
 from solver.events import Reporter
 from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
 from solver.rasterization import Backend, choose_backend, prepare
-from solver.surface.coverage import cover, coverage_warning
+from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
 from solver.surface.fusion import fuse
 from solver.training.held_out import fit_focus, psnr_of_photo
@@ -80,11 +81,10 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         if job.settings.surface and mesh is None:
             reporter.warning("No surface was found; the result has splats and images only")
 
-        held_out = [is_held_out(index, job.settings) for index in range(len(capture.photos))]
-        coverage = cover(scene, views, masks, [not held for held in held_out], mesh)
-        told = coverage_warning(coverage.summary) if uses_defocus(job.settings) else None
-        if told is not None:
-            reporter.warning(told)
+        used = [not is_held_out(index, job.settings) for index in range(len(capture.photos))]
+        coverage = cover(scene, views, masks, used, mesh, reporter.progress)
+        if uses_defocus(job.settings):
+            _warn_of_focus(scene, coverage, used, reporter)
 
         reporter.stage("export", "Writing the result")
         write_images(output, scene, views, reporter.progress, coverage)
@@ -92,7 +92,7 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         record = RunRecord(
             command=job.command,
             device=str(device),
-            held_out=held_out,
+            held_out=[not seen for seen in used],
             psnr=psnr,
             timings_s=dict(reporter.timings_s),
             warnings=list(reporter.warnings),
@@ -152,6 +152,15 @@ def _psnr_of_photos(scene: Reconstruction, photos: list[TrainingPhoto]) -> list[
             fit_focus(scene, index, target)
         psnr.append(psnr_of_photo(scene, index, target, defocused=defocused))
     return psnr
+
+
+def _warn_of_focus(scene: Reconstruction, coverage: Coverage, used: list[bool], reporter: Reporter) -> None:
+    equal = equal_focus_warning(scene.capture, scene.lens, [index for index, seen in enumerate(used) if seen])
+    if equal is not None and not any(told.startswith(EQUAL_FOCUS) for told in reporter.warnings):
+        reporter.warning(equal)
+    blurred = coverage_warning(coverage.summary)
+    if blurred is not None:
+        reporter.warning(blurred)
 
 
 def _masks(photos: list[TrainingPhoto]) -> list[np.ndarray | None]:

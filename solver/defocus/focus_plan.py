@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the photos' focus distances let anything be recovered, as far as that is known before training."""
+"""Whether the photos' focus distances let anything be recovered, before training and, in part, after it."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,11 @@ from solver.capture.types import Capture
 from solver.defocus.lens import DepthSamples, Lens
 from solver.optics.circle_of_confusion import SHARP_COC_PX, circle_of_confusion_px
 
+EQUAL_FOCUS = "All photos focus at about the same distance"  # how every sentence about that begins
+
 _ADVICE = "take more photos with focus stepped through the depth of the subject"
-_EQUAL_PX = 1.0  # circle of confusion that the focus distances make of each other, up to which they count as equal
+_EQUAL_PX = 2.0  # circle of confusion that the focus distances make of each other, up to which they count as equal
+_LEAST_KNOWN = 0.5  # of the photos, whose focus a file states or sparse points tell, for the plan to be judged
 _HOPELESS_SHARE = 0.5  # of the sparse points: if more are never in focus, the plan misses the subject
 _LEAST_POINTS = 20  # for such a share to mean something
 _ONE_SIDE = 0.75  # of the missed points, on one side of the focus planes: the advice names that side
@@ -35,9 +38,9 @@ def focus_plan_warning(
         used: indices of the photos that training will see.
     """
     known = [i for i in used if capture.photos[i].focus_distance or len(samples[i].depths) > 1]
-    if len(known) < 2:
+    if len(known) < max(2, _LEAST_KNOWN * len(used)):
         return None
-    equal = _spread_px(capture, lens, known) <= _EQUAL_PX
+    equal = equal_focus_warning(capture, lens, known)
     missed, farther = _missed_share(capture, lens, known)
     if missed > _HOPELESS_SHARE:
         told = (
@@ -45,19 +48,21 @@ def focus_plan_warning(
             "by the focus distances known before training"
         )
         if equal:
-            return (
-                f"All photos focus at about the same distance, and {told}: "
-                f"expect little detail there and an uncertain pupil diameter; {_ADVICE}"
-            )
+            return f"{EQUAL_FOCUS}, and {told}: expect little detail there and an uncertain pupil diameter; {_ADVICE}"
         side = "farther back" if farther >= _ONE_SIDE else "nearer to the camera"
         where = side if farther >= _ONE_SIDE or farther <= 1 - _ONE_SIDE else "on those parts"
         return f"{told}: expect little detail there; take more photos with focus {where}"
-    if equal:
-        return (
-            "All photos focus at about the same distance, from which the pupil diameter cannot be learned well; "
-            f"{_ADVICE}"
-        )
-    return None
+    return equal
+
+
+def equal_focus_warning(capture: Capture, lens: Lens, used: Sequence[int]) -> str | None:
+    """One sentence where the `used` photos of a capture all focus at about the same distance; else None.
+
+    Where no file states the distances, and few sparse points tell them, this is not known before training has found them.
+    """
+    if len(used) < 2 or _spread_px(capture, lens, used) > _EQUAL_PX:
+        return None
+    return f"{EQUAL_FOCUS}, from which the pupil diameter cannot be learned well; {_ADVICE}"
 
 
 def _spread_px(capture: Capture, lens: Lens, photos: Sequence[int]) -> float:

@@ -2,6 +2,7 @@
 """The warning before the long run, where the photos' focus lets little be recovered."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ import torch
 from solver.cancellation import Cancellation
 from solver.capture.types import Camera, Capture, Photo, SparsePoints
 from solver.config import settings_for
-from solver.defocus.focus_plan import focus_plan_warning
+from solver.defocus.focus_plan import equal_focus_warning, focus_plan_warning
 from solver.defocus.lens import depth_samples, initial_lens
 from solver.events import Reporter
 from solver.export.images import write_png
+from solver.reconstruct import _warn_of_focus
+from solver.surface.coverage import Coverage, CoverageSummary, PointCoverage
 from solver.training.trainer import Trainer
 
 CAMERA = Camera(60, 40, 400.0, 400.0, 30.0, 20.0)
@@ -79,7 +82,7 @@ def test_half_of_the_subject_is_the_limit():
 
 
 def test_a_pupil_that_is_only_guessed_tells_no_share():
-    for given, unit in ((photos(85, 95, 105), None), (photos(85, 95, 105, f_number=None), 1.0)):
+    for given, unit in ((photos(70, 90, 110), None), (photos(70, 90, 110, f_number=None), 1.0)):
         assert told(given, points(115, 135), unit) is None
     assert "%" not in told(photos(100, 100, 100), points(90, 110), None)
 
@@ -97,10 +100,43 @@ def test_one_photo_or_a_few_points_are_no_plan():
     assert "%" not in sentence
 
 
+def test_a_few_known_distances_are_no_plan():
+    assert told(photos(100, 100, None, None, None), None) is None
+    assert told(photos(100, 100, 100, None, None), None).startswith(EQUAL)
+
+
 def test_photos_kept_out_of_training_do_not_count():
     plan = photos(100, 90, 100, 100)
     assert told(plan, points(99, 101)) is None
     assert told(plan, points(99, 101), used=[0, 2, 3]).startswith(EQUAL)
+
+
+def test_equal_focus_that_only_training_found():
+    """No file states the distances, so nothing is said at the start; what was learned is equal."""
+    capture = Capture(Path("capture"), photos(None, None, None), None, 1.0)
+    samples = [depth_samples(photo, None, np.array([0, 0, 100.0]), np.ones((40, 60))) for photo in capture.photos]
+    lens = initial_lens(capture, samples)
+    assert focus_plan_warning(capture, lens, samples, range(3)) is None
+    assert equal_focus_warning(capture, lens, range(3)).startswith(EQUAL)
+    assert equal_focus_warning(capture, lens, [0]) is None
+    lens.inverse_focus_distances[2] = torch.tensor(1 / 90)
+    assert equal_focus_warning(capture, lens, range(3)) is None
+    assert equal_focus_warning(capture, lens, range(2)).startswith(EQUAL)
+
+
+@pytest.mark.parametrize("before", [[], [f"{EQUAL}, and 80 % ..."]])
+def test_equal_focus_is_told_once(before):
+    capture = Capture(Path("capture"), photos(100, 100), None, 1.0)
+    samples = [depth_samples(photo, None, np.array([0, 0, 100.0]), np.ones((40, 60))) for photo in capture.photos]
+    scene = SimpleNamespace(capture=capture, lens=initial_lens(capture, samples))
+    reporter = Reporter()
+    reporter.warnings.extend(before)
+    summary = CoverageSummary(0.5, 0.0, 3.0, [0.1, 0.1], 0.9, "photo_1")
+    nothing = PointCoverage(np.zeros(0), np.zeros(0), np.zeros(0))
+    _warn_of_focus(scene, Coverage(nothing, None, [], summary), [True, True], reporter)
+    equal, blurred = reporter.warnings
+    assert equal.startswith(EQUAL)
+    assert blurred.startswith("50 % of the subject was never in focus")
 
 
 @pytest.mark.parametrize(("defocus", "expected"), [("dilation", 1), ("none", 0)])
