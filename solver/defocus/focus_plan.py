@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the photos' focus distances let anything be recovered, before training and, in part, after it."""
+"""Whether the photos' focus distances let anything be recovered, as far as the lens is known at the time."""
 
 from collections.abc import Sequence
 
@@ -58,7 +58,7 @@ def focus_plan_warning(
 def equal_focus_warning(capture: Capture, lens: Lens, used: Sequence[int]) -> str | None:
     """One sentence where the `used` photos of a capture all focus at about the same distance; else None.
 
-    Where no file states the distances, and few sparse points tell them, this is not known before training has found them.
+    Where no file states the distances and few sparse points tell them, only training can find this out.
     """
     if len(used) < 2 or _spread_px(capture, lens, used) > _EQUAL_PX:
         return None
