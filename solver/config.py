@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from solver.errors import SolverError
 
 Preset = Literal["draft", "standard", "high"]
-Defocus = Literal["dilation", "pupil", "none"]
+Defocus = Literal["dilation", "pupil", "blurnet", "none"]
 TrainOn = Literal["photos", "sharp"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 KernelShape = Literal["disc", "gaussian"]
@@ -36,6 +36,11 @@ class ReconstructionSettings:
     defocus_warm_up: float = 0.05  # part of the run that renders as a pinhole, while geometry is still a cloud
     pupil_from: float = 0.4  # with "pupil": part of the run after which views from points of the pupil replace dilation
     pupil_samples: int = 6  # of them
+    blurnet_blur_from: float = 0.15  # with "blurnet": part of the run after which kernels and network learn
+    blurnet_joint_from: float = 0.25  # part of the run after which all learn together
+    blurnet_gaussians_share: float = 0.1  # of the Gaussians' learning rates, between these two
+    blurnet_rate: float = 2e-3  # learning rate of the network
+    blurnet_regularization: float = 0.01  # weight of its squared log factor: what the lens explains is the lens's
     focus_weighting_from: float = 0.3  # part of the run after which pixels in focus count more
     focus_weight_coc: float = 3.0  # circle of confusion that halves a pixel's weight then, px
     antialiased: bool = True  # keep the energy of splats smaller than a pixel
@@ -84,6 +89,9 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "defocus_warm_up": _SHARE,
     "pupil_from": _SHARE,
     "pupil_samples": (1, 64),
+    "blurnet_blur_from": _SHARE,
+    "blurnet_joint_from": _SHARE,
+    "blurnet_gaussians_share": _SHARE,
     "means_rate_final": _SHARE,
     "densify_until": _SHARE,
     "dead_opacity": _SHARE,

@@ -10,6 +10,7 @@ import numpy as np
 from solver.capture.transforms import TransformsFile, read_transforms
 from solver.capture.types import Capture, Photo
 from solver.config import ReconstructionSettings
+from solver.defocus.blurnet import BlurNet
 from solver.defocus.lens import Lens
 from solver.errors import SolverError
 from solver.files import read_json
@@ -43,6 +44,7 @@ def load_reconstruction(folder: Path) -> Reconstruction:
             scene_centre=np.array(content["scene_centre"], dtype=np.float64),
             scene_size=content["scene_size"],
             active_sh_degree=content["active_sh_degree"],
+            blurnet=_blurnet(content),
         )
         _check(scene)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -78,6 +80,18 @@ def _lens(content: dict[str, Any], apertures: list[dict[str, Any]]) -> Lens:
         nominal_pupil_diameters_mm=[aperture["nominal_pupil_diameter_mm"] for aperture in apertures],
         initial_pupil_diameters=[aperture["pupil_diameter_initial"] for aperture in apertures],
     )
+
+
+def _blurnet(content: dict[str, Any]) -> BlurNet | None:
+    state = content.get("blurnet")
+    if state is None:
+        return None
+    blurnet = BlurNet(len(content["photos"])).to(content["background"].device)
+    try:
+        blurnet.load_state_dict(state)
+    except RuntimeError:  # torch's word for layers of other names or shapes
+        raise ValueError("BlurNet has other layers") from None
+    return blurnet
 
 
 def _check(scene: Reconstruction) -> None:

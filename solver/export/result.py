@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import solver
 from solver.capture.transforms import write_transforms
@@ -18,11 +19,11 @@ from solver.export.images import write_exr, write_png
 from solver.export.meshes import write_glb, write_ply
 from solver.export.splats import write_splats
 from solver.files import write_json
-from solver.optics.circle_of_confusion import SHARP_COC_PX, circle_of_confusion_px
+from solver.optics.circle_of_confusion import SHARP_COC_PX, SIGMAS_PER_DIAMETER, circle_of_confusion_px
 from solver.surface.coverage import Coverage
 from solver.surface.depth_views import SharpView
 from solver.surface.fusion import Mesh
-from solver.training.reconstruction import Reconstruction
+from solver.training.reconstruction import Reconstruction, view_of_photo
 
 FORMAT_VERSION = 1
 _VERSIONED = ("torch", "numpy", "numba", "gsplat", "pycolmap", "scikit-image")
@@ -67,8 +68,17 @@ def write_images(
 
 
 def circle_of_confusion_map(scene: Reconstruction, index: int, view: SharpView) -> np.ndarray:  # [H, W], px
-    """The defocus kernel's diameter at each pixel of a photo; 0 where there is no surface."""
+    """The defocus kernel's diameter at each pixel of a photo; 0 where there is no surface.
+
+    Where BlurNet corrects the lens, that of the disc which has its Gaussian's variance.
+    """
     known = view.depth > 0
+    if scene.blurnet is not None:
+        with torch.no_grad():
+            depth = torch.as_tensor(np.where(known, view.depth, 1.0), dtype=torch.float32, device=scene.device)
+            camera = view_of_photo(view.photo, scene.device)
+            variance, _ = scene.kernel_variance(index, camera, depth, scene.lens.aperture(index))
+        return np.where(known, variance.sqrt().cpu().numpy() / SIGMAS_PER_DIAMETER, 0).astype(np.float32)
     coc = circle_of_confusion_px(
         np.where(known, view.depth, 1.0),
         scene.lens.pupil_diameter(index),

@@ -16,7 +16,7 @@ def psnr_of_photo(scene: Reconstruction, index: int, target: TrainingPhoto, *, d
     """PSNR of the rendering against the photo in sRGB, dB, over its mask; None where the mask is empty."""
     with torch.no_grad():
         aperture = scene.aperture(index) if defocused else None
-        rendering = scene.render(view_of_photo(target.photo, scene.device), aperture)
+        rendering = scene.photograph(index, view_of_photo(target.photo, scene.device), aperture).rendering
         squared = (linear_to_srgb(rendering.colour).clamp(0, 1) - target.image).square()
         if target.mask is None:
             error = float(squared.mean())

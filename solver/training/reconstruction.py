@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What training leaves behind, and the two ways to look at it: sharp, and through the lens of a photo."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,12 +9,21 @@ from torch import Tensor
 
 from solver.capture.types import Camera, Capture, Photo
 from solver.config import ReconstructionSettings
+from solver.defocus.blurnet import BlurNet, blur, depth_of_pixels, kernel_variance
 from solver.defocus.lens import Lens
 from solver.defocus.pupil import pupil_samples
 from solver.gaussians.model import Gaussians
 from solver.rasterization import Aperture, Backend, RasterizationSettings, Rendering, View, rasterize
 
 _NEAR_SHARE = 0.02  # of the nearest camera's distance to the scene: closer Gaussians are not drawn
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A rendering as a photo shows it."""
+
+    rendering: Rendering  # depth and alpha are those of the sharp scene where kernels of pixels blur
+    log_factor: Tensor | None = None  # [H, W], of BlurNet in the variance of these kernels
 
 
 @dataclass
@@ -30,6 +39,7 @@ class Reconstruction:
     scene_centre: np.ndarray  # [3], world
     scene_size: float  # half the width that a camera sees at the centre, scene unit
     active_sh_degree: int
+    blurnet: BlurNet | None = None  # where kernels of pixels blur the sharp rendering, in place of the rasterizer
 
     @property
     def device(self) -> torch.device:
@@ -40,7 +50,8 @@ class Reconstruction:
     def is_finite(self) -> bool:
         """Whether every parameter is a finite number; anything else means that the optimization diverged."""
         lens = (*self.lens.log_pupil_diameters, *self.lens.inverse_focus_distances)
-        parameters = (*self.gaussians.tensors().values(), self.background, *lens)
+        network = () if self.blurnet is None else tuple(self.blurnet.parameters())
+        parameters = (*self.gaussians.tensors().values(), self.background, *lens, *network)
         return all(bool(torch.isfinite(tensor).all()) for tensor in parameters)
 
     def render(
@@ -68,15 +79,51 @@ class Reconstruction:
             backend=self.backend,
         )
 
+    def photograph(
+        self,
+        photo: int,
+        view: View,
+        aperture: Aperture | None,
+        clarity: Tensor | None = None,  # [H, W], 0 to 1
+    ) -> Photograph:
+        """What a photo shows of the scene, by the way of blurring that the run has chosen.
+
+        Args:
+            photo: its index.
+            view: its camera.
+            aperture: its lens, or None for a pinhole.
+            clarity: how sharp the photo looks, where kernels of pixels are to leave it alone.
+        """
+        if aperture is None or self.blurnet is None:
+            return Photograph(self.render(view, aperture))
+        sharp = self.render(view)
+        depth = depth_of_pixels(sharp, self._centre_depth(view.world_to_camera))
+        variance, log_factor = self.kernel_variance(photo, view, depth, aperture)
+        return Photograph(replace(sharp, colour=blur(sharp.colour, variance, clarity)), log_factor)
+
+    def kernel_variance(
+        self,
+        photo: int,
+        view: View,
+        depth: Tensor,  # [H, W], scene unit
+        aperture: Aperture,
+    ) -> tuple[Tensor, Tensor]:  # [H, W] px^2, [H, W]
+        """Variance of the kernels of a photo's pixels, and the logarithm of BlurNet's factor in it."""
+        assert self.blurnet is not None
+        centre_depth = self._centre_depth(view.world_to_camera)
+        return kernel_variance(self.blurnet, photo, depth, aperture, float(view.K[0, 0]), centre_depth, self.scene_size)
+
     def aperture(self, photo: int, turn: float = 0.0) -> Aperture:
         """The lens of a photo as the end of training saw it; `turn` (radians) chooses the points of the pupil."""
         samples = pupil_samples(self.settings.pupil_samples, turn) if self.settings.defocus == "pupil" else None
         return self.lens.aperture(photo, samples)
 
     def _near_plane(self, world_to_camera: Tensor) -> float:
+        return max(_NEAR_SHARE * self._centre_depth(world_to_camera), 1e-6)
+
+    def _centre_depth(self, world_to_camera: Tensor) -> float:
         centre = torch.as_tensor(self.scene_centre, dtype=torch.float32)
-        depth = world_to_camera[2, :3].detach().float().cpu() @ centre + float(world_to_camera[2, 3])
-        return max(_NEAR_SHARE * float(depth), 1e-6)
+        return float(world_to_camera[2, :3].detach().float().cpu() @ centre + float(world_to_camera[2, 3]))
 
 
 def view_of(camera: Camera, world_to_camera: np.ndarray, device: torch.device) -> View:

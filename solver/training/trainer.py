@@ -15,6 +15,7 @@ from torch import Tensor
 from solver.cancellation import Cancellation
 from solver.capture.types import Capture
 from solver.config import ReconstructionSettings
+from solver.defocus.blurnet import BlurNet, measured_clarity
 from solver.defocus.focus_plan import focus_plan_warning
 from solver.defocus.lens import DepthSamples, Lens, depth_samples, initial_lens
 from solver.errors import Cancelled, SolverError
@@ -35,6 +36,7 @@ from solver.training.reconstruction import Reconstruction, view_of_photo
 _OUTSIDE_SHARE = 0.25  # of the photos that see a Gaussian: if so many masks exclude it, it is not the subject
 _LENS_START_SHARE = 0.1  # the lens learns at full rate from this part of the run on
 _FINAL_LENS_RATE = 0.1  # of the lens's learning rates, at the end
+_UNCLEAR_WEIGHT = 0.1  # of pixels where a photo is blurred, while geometry comes from its sharp parts
 
 
 class Trainer:
@@ -80,6 +82,12 @@ class Trainer:
         told = focus_plan_warning(capture, lens, samples, self.training_indices) if uses_defocus(settings) else None
         if told is not None:
             reporter.warning(told)
+        blurnet = None
+        self.clarity: list[Tensor] | None = None  # [H, W] of each photo, where kernels of pixels blur
+        if uses_defocus(settings) and settings.defocus == "blurnet":
+            blurnet = BlurNet(len(self.photos), settings.seed).to(device)
+            clarity = measured_clarity([photo.image.cpu().numpy() for photo in self.photos])
+            self.clarity = [torch.from_numpy(each).to(device) for each in clarity]
         self.scene = Reconstruction(
             gaussians=gaussians.map(lambda tensor: tensor.to(device)),
             background=initial_background(self.training_photos).to(device),
@@ -90,6 +98,7 @@ class Trainer:
             scene_centre=centre,
             scene_size=size,
             active_sh_degree=0,
+            blurnet=blurnet,
         )
         self._make_optimizers()
 
@@ -125,8 +134,12 @@ class Trainer:
         index = self._next_photo()
         target = self.photos[index]
         aperture = self._aperture(index, part)
-        rendering = scene.render(view_of_photo(target.photo, scene.device), aperture)
+        clarity = None if self.clarity is None else self.clarity[index]
+        photograph = scene.photograph(index, view_of_photo(target.photo, scene.device), aperture, clarity)
+        rendering = photograph.rendering
         weights = None
+        if aperture is None and clarity is not None:
+            weights = clarity + _UNCLEAR_WEIGHT
         if aperture is not None and part >= settings.focus_weighting_from:
             weights = focus_weights(rendering, aperture, target.photo.camera.fx, settings.focus_weight_coc)
         loss = photo_loss(rendering.colour, target.image, target.mask, weights, settings.ssim_weight)
@@ -134,6 +147,9 @@ class Trainer:
             settings.opacity_regularization * scene.gaussians.opacities.mean()
             + settings.scale_regularization * scene.gaussians.scales.mean() / scene.scene_size
         )
+        if photograph.log_factor is not None:
+            excess = photograph.log_factor.square().mean()
+            regularization = regularization + settings.blurnet_regularization * excess
         if target.beside is not None:
             spill = alpha_outside_mask(rendering, target.beside, aperture, target.photo.camera.fx)
             regularization = regularization + settings.outside_mask_weight * spill
@@ -158,9 +174,11 @@ class Trainer:
         return value
 
     def _aperture(self, index: int, part: float) -> Aperture | None:
-        if not uses_defocus(self.settings) or part < self.settings.defocus_warm_up:
+        settings = self.settings
+        start = settings.blurnet_blur_from if settings.defocus == "blurnet" else settings.defocus_warm_up
+        if not uses_defocus(settings) or part < start:
             return None
-        if self.settings.defocus == "pupil" and part >= self.settings.pupil_from:
+        if settings.defocus == "pupil" and part >= settings.pupil_from:
             return self.scene.aperture(index, 2 * np.pi * float(torch.rand((), generator=self.generator)))
         return self.scene.lens.aperture(index)
 
@@ -185,14 +203,7 @@ class Trainer:
     def _make_optimizers(self) -> None:
         settings, scene = self.settings, self.scene
         scene.gaussians = scene.gaussians.map(lambda tensor: tensor.detach().requires_grad_())
-        rates = {
-            "means": settings.means_rate * scene.scene_size,
-            "log_scales": settings.scales_rate,
-            "quaternions": settings.quaternions_rate,
-            "opacity_logits": settings.opacities_rate,
-            "sh_constant": settings.colours_rate,
-            "sh_rest": settings.colours_rate / 20,
-        }
+        rates = self._gaussian_rates(0.0)
         self.gaussian_optimizer = torch.optim.Adam(
             [
                 {"params": [tensor], "lr": rates[name], "name": name}
@@ -215,12 +226,14 @@ class Trainer:
             eps=1e-15,
         )
         self.optimizers = [self.gaussian_optimizer, self.lens_optimizer]
+        if scene.blurnet is not None:
+            self.optimizers.append(torch.optim.Adam(scene.blurnet.parameters(), lr=settings.blurnet_rate))
 
     def _set_learning_rates(self, part: float) -> None:
         settings = self.settings
         lens_rate = min(1.0, part / _LENS_START_SHARE) * _FINAL_LENS_RATE**part
         rates = {
-            "means": self._means_rate(part),
+            **self._gaussian_rates(part),
             # Masks hide the background, and what their soft edges show of it would send it anywhere.
             "background": 0.0 if any(p.mask is not None for p in self.training_photos) else settings.background_rate,
             "pupil": settings.pupil_rate * lens_rate,
@@ -228,11 +241,30 @@ class Trainer:
         }
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                if group["name"] in rates:
+                if group.get("name") in rates:
                     group["lr"] = rates[group["name"]]
 
+    def _gaussian_rates(self, part: float) -> dict[str, float]:
+        settings, share = self.settings, self._gaussians_share(part)
+        return {
+            "means": self._means_rate(part),
+            "log_scales": share * settings.scales_rate,
+            "quaternions": share * settings.quaternions_rate,
+            "opacity_logits": share * settings.opacities_rate,
+            "sh_constant": share * settings.colours_rate,
+            "sh_rest": share * settings.colours_rate / 20,
+        }
+
     def _means_rate(self, part: float) -> float:
-        return self.settings.means_rate * self.scene.scene_size * self.settings.means_rate_final**part
+        settings = self.settings
+        rate = settings.means_rate * self.scene.scene_size * settings.means_rate_final**part
+        return self._gaussians_share(part) * rate
+
+    def _gaussians_share(self, part: float) -> float:
+        """Of their learning rates: little while kernels of pixels find out how the scene as it is was blurred."""
+        settings = self.settings
+        only_blur = settings.blurnet_blur_from <= part < settings.blurnet_joint_from
+        return settings.blurnet_gaussians_share if self.scene.blurnet is not None and only_blur else 1.0
 
     def _write_preview(self) -> None:
         with torch.no_grad():
@@ -383,6 +415,7 @@ def scene_state(scene: Reconstruction) -> dict[str, Any]:
         "scene_centre": [float(x) for x in scene.scene_centre],
         "scene_size": float(scene.scene_size),
         "active_sh_degree": scene.active_sh_degree,
+        "blurnet": None if scene.blurnet is None else dict(scene.blurnet.state_dict()),
     }
 
 
@@ -393,6 +426,8 @@ def restore_scene(scene: Reconstruction, content: dict[str, Any]) -> None:
     scene.lens.log_pupil_diameters = list(content["log_pupil_diameters"])
     scene.lens.inverse_focus_distances = list(content["inverse_focus_distances"])
     scene.active_sh_degree = int(content["active_sh_degree"])
+    if scene.blurnet is not None:
+        scene.blurnet.load_state_dict(content["blurnet"])
 
 
 def outside_masks(means: Tensor, photos: list[TrainingPhoto]) -> Tensor:  # [N, 3] -> [N] bool
