@@ -130,7 +130,7 @@ def test_clarity_is_highest_where_a_photo_is_sharp():
     soft = gaussian_filter(texture, (3, 3, 0))
     half = np.concatenate([texture[:, :30], soft[:, 30:]], 1)
     sharp, blurred = measured_clarity([half, soft])
-    assert 0 <= min(sharp.min(), blurred.min()) and max(sharp.max(), blurred.max()) <= 1
+    assert min(sharp.min(), blurred.min()) >= 0 and max(sharp.max(), blurred.max()) <= 1
     assert sharp[:, :24].min() > 0.8
     assert sharp[:, 38:].max() < 0.1 and blurred.max() < 0.1
     assert (measured_clarity([np.zeros((9, 9, 3), np.float32)])[0] == 0).all()
