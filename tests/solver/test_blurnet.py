@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The mode that blurs the sharp rendering by kernels of pixels."""
 
-import dataclasses
 import json
 import math
 from pathlib import Path
@@ -297,8 +296,15 @@ def test_damaged_network_is_named(result, tmp_path):
         load_reconstruction(broken)
 
 
+def test_photos_held_out_get_the_common_correction(tiny_capture, tmp_path):
+    folder = run(tiny_capture.folder, tmp_path / "held_out", iterations=60, hold_out=5, max_gaussians=2000)
+    embeddings = load_reconstruction(folder).blurnet.embeddings
+    assert (embeddings[[0, 5]] == 0).all()
+    assert (embeddings[[1, 2, 3, 4, 6, 7, 8, 9]] != 0).all()
+    assert json.loads((folder / "result.json").read_text())["metrics"]["psnr_held_out"] > 10
+
+
 def test_training_on_sharp_photos_has_no_kernels(tiny_capture, tmp_path):
     settings = settings_for("draft", **{**QUICK, "iterations": 2, "defocus": "blurnet", "train_on": "sharp"})
     folder = reconstruct(Job(tiny_capture.folder, tmp_path / "sharp", settings, device="cpu"), Reporter())
     assert load_reconstruction(folder).blurnet is None
-    assert dataclasses.asdict(settings)["defocus"] == "blurnet"
