@@ -38,7 +38,7 @@ class ReconstructionSettings:
     pupil_samples: int = 6  # of them
     blurnet_blur_from: float = 0.15  # with "blurnet": part of the run after which kernels and network learn
     blurnet_joint_from: float = 0.25  # part of the run after which all learn together
-    blurnet_gaussians_share: float = 0.1  # of the Gaussians' learning rates, between these two
+    blurnet_gaussians_share: float = 1.0  # of the Gaussians' learning rates, between these two
     blurnet_rate: float = 2e-3  # learning rate of the network
     blurnet_regularization: float = 0.01  # weight of its squared log factor: what the lens explains is the lens's
     focus_weighting_from: float = 0.3  # part of the run after which pixels in focus count more
