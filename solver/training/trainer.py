@@ -261,7 +261,7 @@ class Trainer:
         return self._gaussians_share(part) * rate
 
     def _gaussians_share(self, part: float) -> float:
-        """Of their learning rates: they may rest while kernels of pixels find out how the scene as it is was blurred."""
+        """Of their learning rates: they may rest while kernels of pixels find out how the scene was blurred."""
         settings = self.settings
         only_blur = settings.blurnet_blur_from <= part < settings.blurnet_joint_from
         return settings.blurnet_gaussians_share if self.scene.blurnet is not None and only_blur else 1.0
