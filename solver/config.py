@@ -36,6 +36,7 @@ class ReconstructionSettings:
     defocus_warm_up: float = 0.05  # part of the run that renders as a pinhole, while geometry is still a cloud
     pupil_from: float = 0.4  # with "pupil": part of the run after which views from points of the pupil replace dilation
     pupil_samples: int = 6  # of them
+    pupil_start: float = 1.0  # factor on the pupil diameter that the file or the blur suggests, to test the search
     blurnet_blur_from: float = 0.15  # with "blurnet": part of the run after which kernels and network learn
     blurnet_joint_from: float = 0.25  # part of the run after which all learn together
     blurnet_gaussians_share: float = 1.0  # of the Gaussians' learning rates, between these two
@@ -89,6 +90,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "defocus_warm_up": _SHARE,
     "pupil_from": _SHARE,
     "pupil_samples": (1, 64),
+    "pupil_start": (0.1, 10),
     "blurnet_blur_from": _SHARE,
     "blurnet_joint_from": _SHARE,
     "blurnet_gaussians_share": _SHARE,

@@ -55,12 +55,17 @@ class DepthSamples:
     sharpness: np.ndarray  # [P], >= 0: local detail of the photo where each depth was seen
 
 
-def initial_lens(capture: Capture, samples: list[DepthSamples]) -> Lens:
+def initial_lens(capture: Capture, samples: list[DepthSamples], pupil_start: float = 1.0) -> Lens:
     """A start for the optimization.
 
     Pupils come from focal length over f-number where the scene's unit is known in millimetres; else from the blur
     that they would give. Focus distances come from the file where it has them, else from the depths at which the
     photo is sharp.
+
+    Args:
+        capture: photos with poses.
+        samples: of each photo.
+        pupil_start: factor on all pupil diameters, to start the search off the mark.
     """
     inverse_focus = [
         1 / photo.focus_distance if photo.focus_distance else 1 / _sharp_depth(sample)
@@ -81,6 +86,7 @@ def initial_lens(capture: Capture, samples: list[DepthSamples]) -> Lens:
             initial.append(guess * diameter_mm / typical)
         else:
             initial.append(guess)
+    initial = [diameter * pupil_start for diameter in initial]
     return Lens(
         log_pupil_diameters=[torch.tensor(np.log(d), dtype=torch.float32) for d in initial],
         inverse_focus_distances=[torch.tensor(v, dtype=torch.float32) for v in inverse_focus],

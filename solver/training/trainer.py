@@ -78,7 +78,7 @@ class Trainer:
             depth_samples(p.photo, capture.points, centre, local_sharpness(p.image.cpu().numpy())) for p in self.photos
         ]
         self.focus_unit = _inverse_depth_range(samples, size)
-        lens = initial_lens(capture, samples)
+        lens = initial_lens(capture, samples, settings.pupil_start)
         told = focus_plan_warning(capture, lens, samples, self.training_indices) if uses_defocus(settings) else None
         if told is not None:
             reporter.warning(told)

@@ -78,6 +78,20 @@ def test_ratio_of_pupils_holds_without_a_unit():
     assert 1 < np.median(coc) < 4
 
 
+@pytest.mark.parametrize("unit_mm", [2.0, None])
+def test_every_pupil_starts_a_factor_off(unit_mm):
+    """To test the search; focus distances and what the photos say of the lens stay as they are."""
+    photos = (photo("a", focal_length_mm=100, f_number=5), photo("b", focal_length_mm=100, f_number=10))
+    samples = [DepthSamples(np.linspace(40, 60, 21), np.ones(21))] * 2
+    usual = initial_lens(capture(photos, unit_mm), samples)
+    off = initial_lens(capture(photos, unit_mm), samples, 1.6)
+    for index in range(2):
+        assert off.pupil_diameter(index) == pytest.approx(1.6 * usual.pupil_diameter(index))
+        assert off.inverse_focus_distance(index) == usual.inverse_focus_distance(index)
+    assert off.initial_pupil_diameters == pytest.approx([1.6 * d for d in usual.initial_pupil_diameters])
+    assert off.nominal_pupil_diameters_mm == usual.nominal_pupil_diameters_mm
+
+
 def test_focus_starts_where_the_photo_is_sharp():
     depths = np.linspace(40, 60, 41)
     sharpness = np.exp(-0.5 * ((depths - 46) / 1.5) ** 2)
