@@ -9,10 +9,9 @@ changed.
 
 import json
 import os
-import signal
 import sys
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,8 +23,18 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.quality_table.captures import CapturePlan  # noqa: E402
 from benchmarks.quality_table.cells import Cell, Store, code_hash, key_of, write_aside  # noqa: E402
-from benchmarks.quality_table.chains import Chain, Place, chain_of, code_has_changed  # noqa: E402
+from benchmarks.quality_table.chains import Chain, chain_of  # noqa: E402
 from benchmarks.quality_table.children import Children  # noqa: E402
+from benchmarks.quality_table.command import (  # noqa: E402
+    each_once,
+    guesses_s,
+    networks_with_weights,
+    place_of,
+    run_stoppable,
+    seconds_by_kind,
+    tell_failures,
+    told_command,
+)
 from benchmarks.quality_table.crops import Crop, choose_crop, stacked, strip  # noqa: E402
 from benchmarks.quality_table.display import Display  # noqa: E402
 from benchmarks.quality_table.machine import describe  # noqa: E402
@@ -34,10 +43,9 @@ from benchmarks.quality_table.report import Report, as_json, as_markdown, termin
 from benchmarks.quality_table.schedule import Forecast, Schedule  # noqa: E402
 from benchmarks.quality_table.summary import summarize  # noqa: E402
 from solver.errors import SolverError  # noqa: E402
-from solver.evaluation.perceptual import NETWORKS, weights_folder  # noqa: E402
 from synthetic.scenes import SCENES  # noqa: E402
 
-_GUESSES_S = {"prepare": 15.0, "measure": 9.0, "picture": 5.0}
+_LISTS = ("scenes", "methods", "seeds")  # arguments that are lists
 _CROP_CODE = ("benchmarks/quality_table/crops.py", "solver/evaluation/truth.py")
 
 
@@ -65,47 +73,22 @@ def main() -> int:
         told = ", ".join(sorted(unknown)) or "nothing"
         print(f"There is no way to run {told}: see --help for what there is.", file=sys.stderr)
         return 2
-    children = Children()
-    previous = {s: signal.signal(s, lambda *_: children.stop()) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return _run(arguments, methods, children)
-    except (SolverError, OSError) as error:
-        children.stop()
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    return run_stoppable(lambda children: _run(arguments, methods, children))
 
 
 def _each_once(arguments: Arguments) -> Arguments:
-    """Two of the same would work on the same files at the same time."""
-    return replace(
-        arguments,
-        scenes=tuple(dict.fromkeys(arguments.scenes)),
-        methods=tuple(dict.fromkeys(arguments.methods)),
-        seeds=tuple(dict.fromkeys(arguments.seeds)),
-    )
+    return each_once(arguments, _LISTS)
 
 
 def _told_command(arguments: Arguments) -> str:
-    """The command with all that decides the numbers, and no folders: they are this machine's."""
-    usual, words = Arguments(), ["python benchmarks/quality.py", "--preset", arguments.preset]
-    for name in ("scenes", "methods", "seeds"):
-        if (values := getattr(arguments, name)) != getattr(usual, name):
-            words += [f"--{name}", *map(str, values)]
-    if arguments.workers != usual.workers:
-        words += ["--workers", str(arguments.workers)]
-    return " ".join([*words, "--keep-captures"] if arguments.keep_captures else words)
+    return told_command("benchmarks/quality.py", arguments, _LISTS)
 
 
 def _run(arguments: Arguments, methods: tuple[Method, ...], children: Children) -> int:
     work = arguments.work.absolute() / arguments.preset
     budget = BUDGETS[arguments.preset]
     plans = _plans(arguments, methods, work)
-    forecast = Forecast(
-        {**_GUESSES_S, "train": budget.expected_training_s, "render": 40 * budget.expected_frame_s}, arguments.workers
-    )
+    forecast = Forecast(guesses_s(budget), arguments.workers)
     kinds = _kinds(arguments, methods, len(plans))
     for kind, count in kinds.items():
         forecast.expect(kind, count)
@@ -128,7 +111,7 @@ def _run(arguments: Arguments, methods: tuple[Method, ...], children: Children) 
         budget=budget,
         table=summarize(chains, schedule.cells, arguments.scenes),
         renders={plan.name: (plan, cell) for plan in plans if (cell := schedule.cells.get(plan.name)) and cell.seconds},
-        step_seconds=_step_seconds(schedule.cells),
+        step_seconds=seconds_by_kind(schedule.cells),
         machine=describe(),
         failures=schedule.failures,
     )
@@ -149,7 +132,9 @@ def _fill(
         except SolverError as error:
             schedule.failures[f"{scene}-crop"] = error.sentence
     chains = [
-        chain_of(_place(work, scene), method, seed, BUDGETS[arguments.preset], crops[scene].view, _weights())
+        chain_of(
+            place_of(work, scene), method, seed, BUDGETS[arguments.preset], crops[scene].view, networks_with_weights()
+        )
         for scene in crops
         for method in methods
         for seed in _seeds_of(method, arguments.seeds)
@@ -164,13 +149,7 @@ def _tell(report: Report, logs: Path) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)  # all scenes side by side in a log too
     for table in terminal_tables(report):
         console.print(table)
-    for name, sentence in report.failures.items():
-        log = logs / f"{name}.log"
-        print(f"{name} failed: {sentence}" + (f" (see {log})" if log.exists() else ""), file=sys.stderr)
-    if code_has_changed():
-        print("The code was changed meanwhile, so the cells are not all of one version; run again.", file=sys.stderr)
-        return 1
-    return 1 if report.failures else 0
+    return tell_failures(report.failures, logs)
 
 
 def _plans(arguments: Arguments, methods: tuple[Method, ...], work: Path) -> list[CapturePlan]:
@@ -180,11 +159,6 @@ def _plans(arguments: Arguments, methods: tuple[Method, ...], work: Path) -> lis
         for scene in arguments.scenes
         for bracket in ((False, True) if stacked_too else (False,))
     ]
-
-
-def _place(work: Path, scene: str) -> Place:
-    captures = work / "captures"
-    return Place(scene, captures / scene, captures / f"{scene}_bracket", work / "runs" / scene)
 
 
 def _kinds(arguments: Arguments, methods: tuple[Method, ...], renders: int) -> Counter[str]:
@@ -203,14 +177,9 @@ def _seeds_of(method: Method, seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds[:1] if method.training is None else seeds
 
 
-def _weights() -> str:
-    """Which perceptual networks can be measured with."""
-    return ",".join(name for name in NETWORKS if (weights_folder() / f"{name}.ckpt").exists())
-
-
 def _crop(store: Store, work: Path, scene: str) -> Crop:
     """The part of the scene that the page shows, chosen once."""
-    capture = _place(work, scene).capture
+    capture = place_of(work, scene).capture
     settings = (capture / "ground_truth" / "settings.json").read_text(encoding="utf-8")
     name, key = f"{scene}-crop", key_of(settings, code_hash(ROOT, _CROP_CODE))
     cell = store.read(name, key)
@@ -232,17 +201,9 @@ def _pictures(
             (method.title, first[method.name].picture(crop.view) if method.name in first else None)
             for method in methods
         ]
-        truth = _place(work, scene).capture / "ground_truth" / "sharp" / f"{crop.view}.png"
+        truth = place_of(work, scene).capture / "ground_truth" / "sharp" / f"{crop.view}.png"
         rows.append(strip(scene.replace("_", " "), crop, [*images, ("truth", truth)]))
     return stacked(rows) if rows else None
-
-
-def _step_seconds(cells: dict[str, Cell]) -> dict[str, float]:
-    sums: dict[str, float] = {}
-    for name, cell in cells.items():
-        kind = name.rpartition("-")[2]
-        sums[kind] = sums.get(kind, 0.0) + cell.seconds
-    return sums
 
 
 def _write(arguments: Arguments, report: Report, picture: bytes | None) -> None:

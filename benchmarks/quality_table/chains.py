@@ -114,7 +114,7 @@ def _prepare(stem: str, place: Place, method: Method) -> Step:
 
 def _train(stem: str, place: Place, images: Path, method: Method, seed: int, budget: Budget, images_key: str) -> Step:
     assert method.training is not None
-    choices = (*budget.arguments(), *method.training, "--seed", str(seed), "--device", "cpu")
+    choices = (*budget.arguments(method.settings), *method.training, "--seed", str(seed), "--device", "cpu")
     key = key_of(images_key, choices, _hash(*_TRAINING))
     output = place.runs / f"run-{method.name}-{seed}-{key}"
     return Step(

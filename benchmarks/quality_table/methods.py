@@ -16,6 +16,7 @@ class Method:
     source: Source  # which images it starts from
     training: tuple[str, ...] | None = None  # arguments of `solver reconstruct`; None: the images are measured
     finds_lens: bool = False  # whether focus distances and pupil are its own
+    settings: tuple[str, ...] = ()  # NAME=VALUE of `solver reconstruct --set`; they win over the budget's
 
 
 METHODS = (
@@ -42,12 +43,13 @@ class Budget:
     expected_training_s: float  # on one core; a first guess for the time left
     expected_frame_s: float  # of rendering
 
-    def arguments(self) -> list[str]:
-        """The arguments of `solver reconstruct`. No cell needs a mesh."""
+    def arguments(self, further: tuple[str, ...] = ()) -> list[str]:
+        """The arguments of `solver reconstruct`, with `further` settings. No cell needs a mesh."""
         settings = (
             f"max_gaussians={self.max_gaussians}",
             f"initial_gaussians={self.initial_gaussians}",
             "surface=false",
+            *further,
         )
         return ["--preset", "standard", "--iterations", str(self.iterations), "--set", *settings]
 

@@ -96,7 +96,8 @@ def text(entry: Entry | None, measure: Measure) -> str:
     if value is None:
         return "-"
     spread = entry.spreads.get(measure.key) if entry else None
-    return format(value, measure.form) + ("" if spread is None else f" ± {format(spread, measure.form)}")
+    unsigned = measure.form.lstrip("+")
+    return format(value, measure.form) + ("" if spread is None else f" ± {format(spread, unsigned)}")
 
 
 def terminal_tables(report: Report) -> list[RichTable]:
@@ -146,28 +147,29 @@ def as_markdown(report: Report, picture: str | None) -> str:
         f"# Macro benchmark, `{report.preset}`",
         _introduction(report),
         _crops(report, picture) if picture else "",
-        *(_section(measure.title, _by_scene(report, measure)) for measure in _BY_SCENE if _known(report, measure)),
+        *(section(measure.title, by_scene(report, measure)) for measure in _BY_SCENE if _known(report, measure)),
         _by_coc(report, "deblurred", "deblurred photos"),
         _by_coc(report, "novel", "held-out views"),
-        _section("Further measures, mean of the scenes", _over_measures(report, _FURTHER)),
-        _section(
+        section("Further measures, mean of the scenes", over_measures(report, _FURTHER)),
+        section(
             "Geometry and lens, mean of the scenes",
-            _over_measures(report, _GEOMETRY),
+            over_measures(report, _GEOMETRY),
             "Medians of absolute errors; depth on recoverable pixels where a method has a surface; the lens where a "
             "method learns it.",
         ),
-        _section(
+        section(
             "Time and memory, mean of the scenes",
-            _over_measures(report, _COST),
+            over_measures(report, _COST),
             f"A method's own process, {_sharing(report)}; rendering and measuring excluded.",
         ),
         _stack_note(report),
-        f"## How it was made\n\n{_making(report)}",
+        f"## How it was made\n\n{making(report)}",
     ]
-    return "\n\n".join(_wrapped(block) for block in blocks if block) + "\n"
+    return "\n\n".join(wrapped(block) for block in blocks if block) + "\n"
 
 
-def _section(title: str, table: str, note: str = "") -> str:
+def section(title: str, table: str, note: str = "") -> str:
+    """A table under its heading; nothing where there is no table."""
     return "\n\n".join(block for block in (f"## {title}", table, note) if block) if table else ""
 
 
@@ -175,10 +177,10 @@ def _introduction(report: Report) -> str:
     preset = PRESETS[report.preset]
     width, height = preset.resolution
     sentences = [
-        f"{_count(report.scenes, 'scene')}, each {preset.views} photos of {width}x{height} px with random focus "
+        f"{count_of(report.scenes, 'scene')}, each {preset.views} photos of {width}x{height} px with random focus "
         f"distances and {preset.held_out} held-out views.",
         f"Every trained method has the same budget: {report.budget.iterations:,} steps, "
-        f"{report.budget.max_gaussians:,} Gaussians, poses known, {_seeds(report.seeds)}.",
+        f"{report.budget.max_gaussians:,} Gaussians, poses known, {told_seeds(report.seeds)}.",
         "Images are compared with the sharp truth in sRGB; PSNR is taken over all pixels of a scene's views together.",
         "Recoverable are surface points that at least three photos see, one of them with a circle of confusion (CoC) "
         "of at most 1.5 px.",
@@ -209,31 +211,33 @@ def _by_coc(report: Report, views: str, told: str) -> str:
     pixels = [
         text(Entry(truth, {}), share) for share, inside in zip(shares, bins, strict=True) if _known(report, inside)
     ]
-    table = _over_measures(report, bins, [["part of the pixels", *pixels]])
-    return _section(
+    table = over_measures(report, bins, [["part of the pixels", *pixels]])
+    return section(
         f"PSNR by the smallest CoC in any photo, {told}, mean of the scenes that have such pixels, dB", table
     )
 
 
-def _wrapped(block: str) -> str:
+def wrapped(block: str) -> str:
     """Prose in lines of 120; tables, headings and code stay as they are."""
     lines = (
         [line] if line.startswith(("|", "#", "    ", "!")) else textwrap.wrap(line, 120, break_on_hyphens=False) or [""]
         for line in block.splitlines()
     )
-    return "\n".join(line for wrapped in lines for line in wrapped)
+    return "\n".join(line for pieces in lines for line in pieces)
 
 
-def _by_scene(report: Report, measure: Measure) -> str:
+def by_scene(report: Report, measure: Measure) -> str:
+    """One number of all methods: a column for every scene and for the mean."""
     places = (*report.scenes, MEAN)
     rows = [
         [method.title, *(text(report.table.get(method.name, {}).get(place), measure) for place in places)]
         for method in report.methods
     ]
-    return _markdown(["", *(place.replace("_", " ") for place in places)], rows)
+    return markdown(["", *(place.replace("_", " ") for place in places)], rows)
 
 
-def _over_measures(report: Report, measures: Sequence[Measure], further: Sequence[Sequence[str]] = ()) -> str:
+def over_measures(report: Report, measures: Sequence[Measure], further: Sequence[Sequence[str]] = ()) -> str:
+    """Means over the scenes: a column for every number that anybody has; `further` rows come last."""
     known = [measure for measure in measures if _known(report, measure)]
     if not known:
         return ""
@@ -241,7 +245,7 @@ def _over_measures(report: Report, measures: Sequence[Measure], further: Sequenc
     for method in report.methods:
         entry = report.table.get(method.name, {}).get(MEAN)
         rows.append([method.title, *(text(entry, measure) for measure in known)])
-    return _markdown(["", *(measure.title for measure in known)], [*rows, *further])
+    return markdown(["", *(measure.title for measure in known)], [*rows, *further])
 
 
 def _known(report: Report, measure: Measure) -> bool:
@@ -262,7 +266,8 @@ def _stack_note(report: Report) -> str:
     return "\n\n".join(told)
 
 
-def _making(report: Report) -> str:
+def making(report: Report) -> str:
+    """The command, the machine, and what took how long."""
     machine = report.machine
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     lines = [
@@ -270,7 +275,7 @@ def _making(report: Report) -> str:
         "",
         f"On {machine['cores']} cores of {machine['processor']} ({machine['system']}); {versions}.",
         "",
-        _markdown(
+        markdown(
             ["rendering", "frames", "time", "a frame, s"],
             [
                 [
@@ -283,7 +288,7 @@ def _making(report: Report) -> str:
             ],
         ),
         "",
-        _markdown(
+        markdown(
             ["step", "sum of all"],
             [[kind, duration(seconds)] for kind, seconds in report.step_seconds.items()],
         ),
@@ -307,16 +312,19 @@ def _sharing(report: Report) -> str:
     return f"{report.workers} at a time, each on {max(1, report.machine['cores'] // report.workers)} of the cores"
 
 
-def _count(things: Sequence[Any], name: str) -> str:
+def count_of(things: Sequence[Any], name: str) -> str:
+    """How many there are, in words."""
     return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")
 
 
-def _seeds(seeds: Sequence[int]) -> str:
+def told_seeds(seeds: Sequence[int]) -> str:
+    """Which there are, in words."""
     return f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
 
 
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
+    """A table whose first columns, so many, are text and whose others are numbers."""
+    lines = [head, ["---"] * texts + ["---:"] * (len(head) - texts), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 

@@ -32,8 +32,17 @@ class Entry:
 Table = dict[str, dict[str, Entry]]  # by method, then by scene and MEAN; what failed is not there
 
 
-def summarize(chains: Sequence[Chain], cells: Mapping[str, Cell], scenes: Sequence[str]) -> Table:
-    """The table of all chains whose measurement is among the cells."""
+def summarize(
+    chains: Sequence[Chain], cells: Mapping[str, Cell], scenes: Sequence[str], baseline: str | None = None
+) -> Table:
+    """The table of all chains whose measurement is among the cells.
+
+    Args:
+        chains: of all methods, scenes and seeds.
+        cells: what is done, by name.
+        scenes: those that a mean is over.
+        baseline: the method that `gain_deblurred` and `gain_novel`, in dB, are counted from, seed by seed.
+    """
     runs: dict[tuple[str, str, int], Numbers] = {}
     for chain in chains:
         if chain.measure.name in cells:
@@ -43,6 +52,8 @@ def summarize(chains: Sequence[Chain], cells: Mapping[str, Cell], scenes: Sequen
             key = f"psnr_{views}_recoverable"
             floor, ceiling = (runs.get((name, scene, seed), {}).get(key) for name in (FLOOR, CEILING))
             numbers[f"recovery_{views}"] = recovery(numbers.get(key), floor, ceiling)
+            if baseline is not None:
+                numbers[f"gain_{views}"] = _difference(numbers.get(key), runs.get((baseline, scene, seed), {}).get(key))
     methods = list(dict.fromkeys(chain.method.name for chain in chains))
     table: Table = {}
     for name in methods:
@@ -64,6 +75,10 @@ def recovery(value: float | None, floor: float | None, ceiling: float | None) ->
     return (value - floor) / (ceiling - floor)
 
 
+def _difference(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other
+
+
 def _numbers(chain: Chain, cells: Mapping[str, Cell]) -> Numbers:
     """Everything that is known of one chain, without what means nothing for its method."""
     numbers = flat(cells[chain.measure.name].numbers)
@@ -76,6 +91,7 @@ def _numbers(chain: Chain, cells: Mapping[str, Cell]) -> Numbers:
     work = [cells[step.name] for step in chain.steps if step.kind in ("prepare", "train") and step.name in cells]
     if work:
         numbers["seconds"] = sum(cell.seconds for cell in work)
+        numbers["training_seconds"] = sum(_training_seconds(cell) for cell in work if "timings_s" in cell.numbers)
         peaks = [cell.peak_memory_mib for cell in work if cell.peak_memory_mib is not None]
         numbers["peak_memory_mib"] = max(peaks, default=None)
     for step in chain.steps:
@@ -83,6 +99,15 @@ def _numbers(chain: Chain, cells: Mapping[str, Cell]) -> Numbers:
             fused = flat(cells[step.name].numbers)
             numbers |= {key.replace("deblurred", "fused"): fused[key] for key in fused if "deblurred" in key}
     return numbers
+
+
+def _training_seconds(cell: Cell) -> float:
+    """Without the other stages, for the first of them may compile kernels that later runs find compiled.
+
+    The run tells the stages of its last attempt; the cell has the time of all.
+    """
+    stages = cell.numbers["timings_s"]
+    return max(cell.seconds - sum(seconds for stage, seconds in stages.items() if stage != "train"), 0.0)
 
 
 def flat(numbers: Mapping[str, Any]) -> Numbers:
