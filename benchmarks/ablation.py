@@ -64,7 +64,7 @@ _PUPIL_MEAN = Measure("pupil_diameter_error_absolute", "Pupil diameter error, wi
 _GAIN_DEBLURRED = Measure("gain_deblurred", "Deblurred photos: gain over the default, dB", "+.2f")
 _GAIN_NOVEL = Measure("gain_novel", "Held-out views: gain over the default, dB", "+.2f")
 _DEPTH = Measure("depth_error_median_recoverable", "Median depth error on recoverable pixels of photos, mm", ".3f")
-_SECONDS = Measure("training_seconds", "Training, s", ".0f")
+_SECONDS = Measure("training_seconds", "Training, s", ".1f")
 _MEASURES = (DEBLURRED, _GAIN_DEBLURRED, NOVEL, _GAIN_NOVEL, _DEPTH, _PUPIL_MEAN, _SECONDS)
 _SHORT = ("deblurred, dB", "gain", "held out, dB", "gain", "depth error, mm", "pupil error", "training, s")
 

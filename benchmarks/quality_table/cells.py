@@ -22,6 +22,7 @@ class Cell:
     seconds: float  # wall time, of all its attempts
     peak_memory_mib: float | None = None
     numbers: dict[str, Any] = field(default_factory=dict)
+    earlier_s: float = 0.0  # of the seconds, those of attempts that were stopped
 
 
 class Store:

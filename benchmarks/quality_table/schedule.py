@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.quality_table.captures import CapturePlan
 from benchmarks.quality_table.cells import Cell, Store
 from benchmarks.quality_table.chains import Chain, Step
-from benchmarks.quality_table.children import Children, Event, Outcome
+from benchmarks.quality_table.children import ROOT, Children, Event, Outcome
 from benchmarks.quality_table.display import Display
 from benchmarks.quality_table.machine import cores
 
@@ -99,6 +99,9 @@ class Schedule:
         The seeds of one method on one scene must follow each other, for they are done one after the other: they
         share the images that the method prepares.
         """
+        chains = list(chains)
+        if any(step.kind == "train" and step.name not in self._kept(chain) for chain in chains for step in chain.steps):
+            self._compile_kernels()
         groups = [list(group) for _, group in groupby(chains, key=lambda chain: (chain.scene, chain.method.name))]
         with ThreadPoolExecutor(self._workers) as pool:
             pending = {pool.submit(self._in_turn, group) for group in groups}
@@ -110,6 +113,13 @@ class Schedule:
             except BaseException:
                 self._children.stop()
                 raise
+
+    def _compile_kernels(self) -> None:
+        """Once and before all, so that it is in no training's time. What goes wrong the trainings will tell."""
+        sources = sorted(path for path in (ROOT / "solver").rglob("*.py") if "\n@kernel(" in path.read_text("utf-8"))
+        modules = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sources)
+        self._display.note("Compiling kernels where the code has changed")
+        self._children.run(("-c", f"import {', '.join(modules)}"), self._logs / "kernels.log")
 
     def _in_turn(self, chains: Sequence[Chain]) -> None:
         for chain in chains:
@@ -151,8 +161,9 @@ class Schedule:
         threads = None if kind == "render" else max(1, cores() // self._workers)
         outcome = self._children.run(arguments, self._logs / f"{name}.log", threads, watch)
         if outcome.code == 0:
-            spent = self._store.spent(name, key) + outcome.seconds
-            cell = Cell(key, round(spent, 2), outcome.peak_memory_mib, step.read() if step else {})
+            earlier = self._store.spent(name, key)
+            seconds, numbers = round(earlier + outcome.seconds, 2), step.read() if step else {}
+            cell = Cell(key, seconds, outcome.peak_memory_mib, numbers, round(earlier, 2))
             self._store.write(name, cell)
             self.cells[name] = cell
         elif self._children.stopping.is_set() or outcome.code in _STOPPED_CODES:

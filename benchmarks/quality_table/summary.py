@@ -91,7 +91,9 @@ def _numbers(chain: Chain, cells: Mapping[str, Cell]) -> Numbers:
     work = [cells[step.name] for step in chain.steps if step.kind in ("prepare", "train") and step.name in cells]
     if work:
         numbers["seconds"] = sum(cell.seconds for cell in work)
-        numbers["training_seconds"] = sum(_training_seconds(cell) for cell in work if "timings_s" in cell.numbers)
+        stages = [(cell.numbers.get("timings_s", {}).get("train"), cell.earlier_s) for cell in work]
+        trained = [spent + earlier for spent, earlier in stages if spent is not None]
+        numbers["training_seconds"] = sum(trained) if trained else None
         peaks = [cell.peak_memory_mib for cell in work if cell.peak_memory_mib is not None]
         numbers["peak_memory_mib"] = max(peaks, default=None)
     for step in chain.steps:
@@ -99,15 +101,6 @@ def _numbers(chain: Chain, cells: Mapping[str, Cell]) -> Numbers:
             fused = flat(cells[step.name].numbers)
             numbers |= {key.replace("deblurred", "fused"): fused[key] for key in fused if "deblurred" in key}
     return numbers
-
-
-def _training_seconds(cell: Cell) -> float:
-    """Without the other stages, for the first of them may compile kernels that later runs find compiled.
-
-    The run tells the stages of its last attempt; the cell has the time of all.
-    """
-    stages = cell.numbers["timings_s"]
-    return max(cell.seconds - sum(seconds for stage, seconds in stages.items() if stage != "train"), 0.0)
 
 
 def flat(numbers: Mapping[str, Any]) -> Numbers:

@@ -122,6 +122,18 @@ def test_a_spread_has_no_sign():
     assert text(Entry({"gain": 1.25}, {"gain": 0.35}), Measure("gain", "", "+.2f")) == "+1.25 ± 0.35"
 
 
+def test_time_of_training_is_without_the_other_stages_and_with_stopped_attempts(tmp_path):
+    write_aside(tmp_path / "captures" / "coin" / "ground_truth" / "settings.json", "{}")
+    chain = chain_of(place_of(tmp_path, "coin"), method_of(DEFAULT, MINI), 0, MINI, "", "")
+    stages = {"timings_s": {"prepare": 25.0, "train": 9.0}}
+    cells = {chain.steps[0].name: Cell("", 42.0, None, stages, 7.0), chain.measure.name: Cell("", 3.0)}
+    entry = summarize([chain], cells, ("coin",))[chain.method.name]["coin"]
+    assert entry["training_seconds"] == 16
+    assert entry["seconds"] == 42
+    del stages["timings_s"]
+    assert summarize([chain], cells, ("coin",))[chain.method.name]["coin"]["training_seconds"] is None
+
+
 # the command
 
 
@@ -172,9 +184,9 @@ def test_what_is_done_is_told_and_not_done_again(tmp_path, monkeypatch, capsys):
     assert command(monkeypatch, tmp_path, *variants[1:]) == 0, capsys.readouterr().err  # the default comes by itself
     page = (tmp_path / "tiny" / "ablation_tiny.md").read_text()
     assert (
-        "| default | as `solver reconstruct` does it | - | 21.50 | +0.00 | 17.50 | +0.00 | 0.125 | 4.0% | 10 |" in page
+        "| default | as `solver reconstruct` does it | - | 21.50 | +0.00 | 17.50 | +0.00 | 0.125 | 4.0% | 9.0 |" in page
     )
-    assert "| `pupil_start=2.0` | 22.50 | +1.00 | 16.50 | -1.00 | 0.125 | 8.0% | 10 |" in page
+    assert "| `pupil_start=2.0` | 22.50 | +1.00 | 16.50 | -1.00 | 0.125 | 8.0% | 9.0 |" in page
     assert "| no noise | Gaussians do not walk at random | `noise=0.0` | 21.50 | +0.00 |" in page
     starts = page[page.index("## Pupil from a wrong start") : page.index("## Deblurred photos")]
     rows = [line for line in starts.splitlines() if line.startswith(("| pupil start", "| default"))]

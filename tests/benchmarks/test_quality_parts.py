@@ -253,6 +253,16 @@ def test_a_child_that_was_stopped_by_others_stops_the_rest(tmp_path):
     assert Store(tmp_path / "cells").spent("coin-stack-0-measure", "key") > 0
 
 
+def test_a_cell_knows_what_stopped_attempts_took(tmp_path):
+    Store(tmp_path / "cells").write_attempt("coin-stack-0-measure", "key", 100.0)
+    work = schedule(tmp_path)
+    work.run([chain(tmp_path, "stack", 0)])
+    cell = work.cells["coin-stack-0-measure"]
+    assert cell.earlier_s == 100
+    assert 100 < cell.seconds < 200
+    assert Store(tmp_path / "cells").read("coin-stack-0-measure", "key") == cell
+
+
 # the command
 
 
