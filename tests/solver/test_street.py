@@ -22,6 +22,7 @@ from solver.errors import SolverError
 from solver.evaluation.evaluate import evaluate
 from solver.events import Reporter
 from solver.export.images import read_exr
+from solver.optics.sharpness import local_sharpness
 from solver.reconstruct import Job, reconstruct
 from solver.training.trainer import Trainer
 
@@ -53,6 +54,22 @@ def test_deblurring_beats_plain_splatting(tiny_capture, deblurred, plain):
     assert sharper["psnr_deblurred_recoverable"] > floor["psnr_deblurred_recoverable"] + 1.0
     assert sharper["psnr_novel"] > floor["psnr_novel"] + 0.5
     assert sharper["depth_error_median"] < floor["depth_error_median"]
+
+
+@pytest.mark.parametrize(("defocus", "margin"), [("dilation", 0.4), ("pupil", 0.8)])
+def test_renderings_are_sharper_than_the_photos(tiny_capture, tmp_path, defocus, margin):
+    """By `margin` dB nearer to the truth where detail is recoverable, and with a third of the detail that blur took."""
+    folder = run(tiny_capture.folder, tmp_path / defocus, iterations=LONG, defocus=defocus, surface=False)
+    ours, photos = (evaluate(images, tiny_capture.folder) for images in (folder, tiny_capture.folder / "images"))
+    assert ours["psnr_deblurred_recoverable"] > photos["psnr_deblurred_recoverable"] + margin
+
+    def detail(images: Path) -> float:
+        found = [np.asarray(Image.open(path), np.float32) / 255 for path in sorted(images.glob("view_*.png"))]
+        assert len(found) == 10
+        return float(np.mean([local_sharpness(image).mean() for image in found]))
+
+    truth, blurred = detail(tiny_capture.folder / "ground_truth" / "sharp"), detail(tiny_capture.folder / "images")
+    assert blurred + (truth - blurred) / 3 < detail(folder / "sharp") < truth
 
 
 def test_lens_is_recovered(tiny_capture, deblurred, plain):
