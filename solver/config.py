@@ -53,9 +53,11 @@ class ReconstructionSettings:
     opacities_rate: float = 5e-2  # of opacity logits
     colours_rate: float = 5e-3  # of the constant colour coefficient; the others move at a twentieth
     background_rate: float = 1e-2  # of the background colour
-    focus_rate: float = 0.02  # of a photo's inverse focus distance, in ranges of inverse depth of the scene
+    focus_rate: float = 0.12  # of a photo's inverse focus distance, in ranges of inverse depth of the scene
     pupil_rate: float = 5e-3  # of log pupil diameters
 
+    resurface_at: float = 0.25  # part of the run after which Gaussians are set anew on the surface found; 1 never
+    resurface_share: float = 0.5  # of the budget that is set anew, mostly where photos are in focus
     densify_interval: int = 100  # steps between relocations and growth
     densify_until: float = 0.8  # part of the run after which the set of Gaussians is fixed
     growth: float = 0.3  # new Gaussians at each densification, as a share of the present number
@@ -90,6 +92,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "defocus_warm_up": _SHARE,
     "pupil_from": _SHARE,
     "pupil_samples": (1, 64),
+    "resurface_at": _SHARE,
+    "resurface_share": _SHARE,
     "pupil_start": (0.1, 10),
     "blurnet_blur_from": _SHARE,
     "blurnet_joint_from": _SHARE,

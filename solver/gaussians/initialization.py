@@ -74,10 +74,27 @@ def initialize(
         raise SolverError(
             "the cameras look at no common space", where=capture.root, remedy="check the poses of the photos"
         )
-    gaps = KDTree(positions).query(positions, k=4)[0][:, 1:]
-    size = scene_size(capture)
-    widths = np.clip(np.sqrt((gaps**2).mean(1)), 1e-4 * size, 0.1 * size)
+    return round_gaussians(positions, colours, sh_degree, scene_size(capture), generator)
 
+
+def round_gaussians(
+    positions: np.ndarray,  # [N, 3], world, N >= 4
+    colours: np.ndarray,  # [N, 3], linear light
+    sh_degree: int,
+    size: float,
+    generator: np.random.Generator,
+) -> Gaussians:
+    """Round Gaussians, each as wide as the mean gap to its three nearest neighbours, of the same colour from all sides.
+
+    Args:
+        positions: of their centres.
+        colours: of all of each Gaussian.
+        sh_degree: of the colour coefficients, which are all zero but the constant one.
+        size: of the scene, which bounds the widths.
+        generator: of the random turns.
+    """
+    gaps = KDTree(positions).query(positions, k=4)[0][:, 1:]
+    widths = np.clip(np.sqrt((gaps**2).mean(1)), 1e-4 * size, 0.1 * size)
     n, coefficients = len(positions), (sh_degree + 1) ** 2
     return Gaussians(
         means=_tensor(positions),

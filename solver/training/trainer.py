@@ -32,6 +32,7 @@ from solver.training.losses import photo_loss
 from solver.training.photos import Beside, TrainingPhoto, load_training_photos
 from solver.training.preview import write_preview
 from solver.training.reconstruction import Reconstruction, view_of_photo
+from solver.training.resurfacing import resurface
 
 _OUTSIDE_SHARE = 0.25  # of the photos that see a Gaussian: if so many masks exclude it, it is not the subject
 _LENS_START_SHARE = 0.1  # the lens learns at full rate from this part of the run on
@@ -165,6 +166,8 @@ class Trainer:
             perturb(scene.gaussians, settings.noise * self._means_rate(part) / scene.scene_size**2, self.generator)
         if densifies and self.step > 0 and self.step % settings.densify_interval == 0:
             self._densify()
+        if 0 < self.step == round(settings.resurface_at * settings.iterations):
+            self._resurface()
         value = float(loss.detach())
         if not np.isfinite(value):
             raise SolverError(
@@ -199,6 +202,21 @@ class Trainer:
             dead=outside_masks(self.scene.gaussians.means.detach(), self.training_photos),
             generator=self.generator,
         )
+
+    def _resurface(self) -> None:
+        settings, scene = self.settings, self.scene
+        seed = int(torch.randint(2**31, (), generator=self.generator))
+        gaussians = resurface(
+            scene,
+            self.photos,
+            self.training_indices,
+            settings.max_gaussians,
+            settings.resurface_share,
+            np.random.default_rng(seed),
+            focus_known=uses_defocus(settings),
+        )
+        if gaussians is not None:
+            self.start_from(gaussians)
 
     def _make_optimizers(self) -> None:
         settings, scene = self.settings, self.scene
