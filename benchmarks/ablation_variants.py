@@ -35,12 +35,12 @@ VARIANTS = (
     Variant("colour_degree_1", "colour changes slowly with direction", {"sh_degree": 1}),
     Variant("half_the_gaussians", "half the budget of Gaussians", factors={"max_gaussians": 0.5}),
     Variant("twice_the_gaussians", "double the budget of Gaussians", factors={"max_gaussians": 2}),
-    Variant("pupil", "pupil samples after two fifths of the run", {"defocus": "pupil", "pupil_from": 0.4}),
-    Variant(
-        "pupil_4_samples",
-        "the same with four samples",
-        {"defocus": "pupil", "pupil_from": 0.4, "pupil_samples": 4},
-    ),
+    Variant("dilation_only", "no views through points of the pupil at the end", {"defocus": "dilation"}),
+    Variant("pupil_earlier", "views through the pupil after two fifths of the run", {"pupil_from": 0.4}),
+    Variant("pupil_4_samples", "four of them", {"pupil_samples": 4}),
+    Variant("no_resurfacing", "Gaussians are never set anew on the surface", {"resurface_at": 1.0}),
+    Variant("all_resurfaced", "none of the old ones stay then", {"resurface_share": 1.0}),
+    Variant("slower_focus", "focus distances learn at a sixth of the rate", {"focus_rate": 0.02}),
     Variant("faster_colours", "double the learning rate of colours", factors={"colours_rate": 2}),
     Variant("faster_scales", "double the learning rate of scales", factors={"scales_rate": 2}),
     Variant(

@@ -35,7 +35,7 @@ class Reconstruct:
     seed: int = 0  # of every random choice
     events: EventFormat = "text"  # json prints one JSON object a line for programs
     resume: bool = False  # go on from the output folder's checkpoint
-    defocus: Defocus = "dilation"  # none is plain splatting, which takes blur for texture; blurnet is the macro paper's
+    defocus: Defocus = "pupil"  # none is plain splatting, which takes blur for texture; blurnet is the macro paper's
     train_on: TrainOn = "photos"  # sharp trains on a capture's ground truth: the ceiling for quality
     hold_out: int | None = None  # keep every n-th photo out of training and measure on it
     set: tuple[str, ...] = ()  # NAME=VALUE: any other setting of solver/config.py

@@ -23,7 +23,7 @@ class ReconstructionSettings:
     iterations: int = 3000  # optimization steps, one photo each
     max_size: int = 800  # longest side that photos are resampled to, px
     max_gaussians: int = 60_000  # budget of the densification
-    defocus: Defocus = "dilation"  # how blur is rendered while training (docs/how_it_works.md)
+    defocus: Defocus = "pupil"  # how blur is rendered while training (docs/how_it_works.md)
     train_on: TrainOn = "photos"  # "sharp" trains on a capture's ground truth: the ceiling for quality
     hold_out: int = 0  # keep every n-th photo out of training and measure on it; 0 keeps none
     seed: int = 0  # of every random choice
@@ -34,7 +34,7 @@ class ReconstructionSettings:
     initial_gaussians: int = 15_000  # sparse points are topped up with random ones to this number
     ssim_weight: float = 0.2  # share of D-SSIM in the photo loss, the rest is L1
     defocus_warm_up: float = 0.05  # part of the run that renders as a pinhole, while geometry is still a cloud
-    pupil_from: float = 0.4  # with "pupil": part of the run after which views from points of the pupil replace dilation
+    pupil_from: float = 0.7  # with "pupil": part of the run after which views from points of the pupil replace dilation
     pupil_samples: int = 6  # of them
     pupil_start: float = 1.0  # factor on the pupil diameter that the file or the blur suggests, to test the search
     blurnet_blur_from: float = 0.15  # with "blurnet": part of the run after which kernels and network learn

@@ -26,7 +26,7 @@ METHODS = (
     Method("plain", "plain splatting", "photos", ("--defocus", "none")),
     Method("blurnet", "the macro paper's: BlurNet", "photos", ("--defocus", "blurnet"), finds_lens=True),
     Method("dilation", "ours: dilation", "photos", ("--defocus", "dilation"), finds_lens=True),
-    Method("pupil", "ours: pupil samples", "photos", ("--defocus", "pupil"), finds_lens=True),
+    Method("pupil", "ours: dilation, then pupil", "photos", ("--defocus", "pupil"), finds_lens=True),
     Method("oracle", "oracle: sharp photos", "photos", ("--train-on", "sharp")),
 )
 FLOOR, CEILING = "plain", "oracle"  # what recovery is measured between
