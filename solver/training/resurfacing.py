@@ -75,24 +75,21 @@ def points_in_focus(
     """
     drawn, totals = [], []
     for index in indices:
-        weights, depth = _focus_and_depth(scene, photos[index], index, focus_known)
-        rows, columns = np.nonzero(weights)
-        chances = weights[rows, columns]
-        totals.append(float(chances.sum()))
-        if totals[-1] == 0:
-            drawn.append((np.zeros((0, 3)), np.zeros((0, 3))))
-            continue
-        places = generator.choice(len(rows), min(count, len(rows)), replace=False, p=chances / totals[-1])
-        rows, columns = rows[places], columns[places]
-        colours = photos[index].image.cpu().numpy()[rows, columns]
-        drawn.append((photos[index].photo.unproject(rows, columns, depth[rows, columns]), srgb_to_linear(colours)))
-    if not sum(totals):
-        return np.zeros((0, 3)), np.zeros((0, 3))
-    shares = [int(count * total / sum(totals)) for total in totals]
-    positions, colours = (
-        np.concatenate([part[place][:taken] for part, taken in zip(drawn, shares, strict=True)]) for place in (0, 1)
-    )
-    return positions, colours
+        weights, depth = (map_.ravel() for map_ in _focus_and_depth(scene, photos[index], index, focus_known))
+        places = np.flatnonzero(weights)
+        totals.append(float(weights.sum()))
+        if len(places):
+            chances = weights[places] / totals[-1]
+            places = generator.choice(places, min(count, len(places)), replace=False, p=chances)
+        drawn.append((places.astype(np.int32), depth[places].astype(np.float32)))  # small: count of them for each photo
+    positions, colours = [np.zeros((0, 3))], [np.zeros((0, 3))]
+    for index, total, (places, depths) in zip(indices, totals, drawn, strict=True):
+        taken = int(count * total / max(sum(totals), 1e-12))
+        entry = photos[index]
+        rows, columns = np.divmod(places[:taken], entry.photo.camera.width)
+        positions.append(entry.photo.unproject(rows, columns, depths[:taken]))
+        colours.append(srgb_to_linear(entry.image.cpu().numpy()[rows, columns]))
+    return np.concatenate(positions), np.concatenate(colours)
 
 
 def _focus_and_depth(
