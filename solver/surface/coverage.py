@@ -43,6 +43,20 @@ class Shot:
         """With which diameter the photo shows points so far away."""
         return circle_of_confusion_px(depths, self.pupil_diameter, self.inverse_focus_distance, self.photo.camera.fx)
 
+    def farthest_seen(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:  # [P], [P] -> [P], scene unit
+        """Up to which depth these pixels see; 0 outside the mask, infinite where nothing hides a point.
+
+        Asked for few of the pixels of a large photo, and again for every map.
+        """
+        depth = self.depth[rows, columns]
+        end = np.where(depth > 0, (1 + _DEPTH_SHARE) * depth + self.thickness[rows, columns], np.inf)
+        return end if self.mask is None else np.where(self.mask[rows, columns] >= 0.5, end, 0)
+
+    def shows_subject(self) -> np.ndarray:  # -> [H, W] bool
+        """Which pixels have a surface that the mask does not leave out."""
+        surface = self.depth > 0
+        return surface if self.mask is None else surface & (self.mask >= 0.5)
+
 
 @dataclass(frozen=True)
 class PointCoverage:
@@ -143,14 +157,11 @@ def cover_points(
     smallest = np.full(len(points), np.inf, np.float32)
     sharp, seen_by = np.zeros(len(points), np.int32), np.zeros(len(points), np.int32)
     for shot in shots:
-        end = np.where(shot.depth > 0, (1 + _DEPTH_SHARE) * shot.depth + shot.thickness, np.inf)
-        if shot.mask is not None:
-            end = np.where(shot.mask >= 0.5, end, 0)
         for start in range(0, len(points), _CHUNK):
             pixels, depths, inside = shot.photo.project(points[start : start + _CHUNK])
             chosen = np.nonzero(inside)[0]
             columns, rows = pixels[chosen].astype(int).T
-            chosen = chosen[depths[chosen] <= end[rows, columns]]
+            chosen = chosen[depths[chosen] <= shot.farthest_seen(rows, columns)]
             coc = shot.circle_of_confusion_px(depths[chosen])
             chosen += start
             smallest[chosen] = np.minimum(smallest[chosen], coc)
@@ -169,16 +180,15 @@ def coverage_map(shot: Shot, shots: Sequence[Shot], stride: int = 1) -> Coverage
     rows, columns = (np.minimum(np.arange(n) // stride * stride + stride // 2, n - 1) for n in (height, width))
     looked_at = np.zeros(shot.depth.shape, bool)
     looked_at[np.ix_(rows, columns)] = True
-    looked_at &= shot.depth > 0
-    if shot.mask is not None:
-        looked_at &= shot.mask >= 0.5
+    subject = shot.shows_subject()
+    looked_at &= subject
     lines, places = np.nonzero(looked_at)
     covered = cover_points(shot.photo.unproject(lines, places, shot.depth[looked_at]), shots)
     smallest = np.full(shot.depth.shape, NOT_SEEN, np.float32)
     sharp = np.zeros(shot.depth.shape, np.int32)
     smallest[looked_at], sharp[looked_at] = covered.smallest_coc_px, covered.sharp_photo_count
-    spread, surface = np.ix_(rows, columns), shot.depth > 0
-    return CoverageMap(np.where(surface, smallest[spread], np.float32(NOT_SEEN)), np.where(surface, sharp[spread], 0))
+    spread = np.ix_(rows, columns)
+    return CoverageMap(np.where(subject, smallest[spread], np.float32(NOT_SEEN)), np.where(subject, sharp[spread], 0))
 
 
 def map_stride(pairs: int) -> int:

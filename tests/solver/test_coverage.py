@@ -141,6 +141,10 @@ def test_a_map_has_no_value_without_surface_or_subject():
     known = (found.smallest_coc_px >= 0)[0]
     np.testing.assert_array_equal(known, [False] * 5 + [True] * 25 + [False] * 10)
     assert (found.smallest_coc_px[:, :5] == NOT_SEEN).all()
+    sparse = coverage_map(view, [view], stride=4)  # blocks reach over both edges
+    assert (sparse.smallest_coc_px[:, :5] == NOT_SEEN).all()
+    assert (sparse.smallest_coc_px[:, 30:] == NOT_SEEN).all()
+    assert (sparse.smallest_coc_px[:, 8:28] >= 0).all()
 
 
 def test_a_view_that_no_photo_saw_has_no_values():
