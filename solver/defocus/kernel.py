@@ -9,6 +9,7 @@ from scipy.special import ndtr
 from solver.config import KernelShape
 from solver.optics.circle_of_confusion import SIGMAS_PER_DIAMETER
 
+_LARGEST_PX = 2000.0  # diameter, wider than photos at working size: beyond it memory would go to a stray depth
 _GAUSSIAN_REACH = 6.0  # standard deviations, so that what is cut off is not missed in the variance
 
 
@@ -37,9 +38,9 @@ def kernel(diameter_px: float, shape: KernelShape = "disc") -> np.ndarray:  # [K
     at the pixels' centres the variance is larger by about 1/12 px^2, a pixel's own; a kernel of one pixel has none.
 
     Raises:
-        ValueError: the diameter is negative or not finite, or the shape has another name.
+        ValueError: the diameter is negative, not finite or absurdly large, or the shape has another name.
     """
-    if not 0 <= diameter_px < np.inf:
+    if not 0 <= diameter_px <= _LARGEST_PX:
         raise ValueError(f"a circle of confusion of {diameter_px} px has no kernel")
     if shape not in get_args(KernelShape):
         raise ValueError(f"a kernel is {' or '.join(get_args(KernelShape))}, not {shape}")

@@ -24,7 +24,7 @@ def pixel_kernel(result: Path, photo: str, x: int, y: int, shape: KernelShape = 
         shape: `disc` or `gaussian`, see `solver.defocus.kernel.kernel`.
 
     Raises:
-        SolverError: the result has no such photo or pixel, or is not whole.
+        SolverError: the result has no such photo or pixel, no surface is seen there, or it is not whole.
     """
     description = read_json(result / "result.json", "the result's description")
     entries = description.get("photos") if isinstance(description, dict) else None
@@ -35,9 +35,14 @@ def pixel_kernel(result: Path, photo: str, x: int, y: int, shape: KernelShape = 
     path = result / coc_path(photo)
     coc = read_exr(path, "V")
     try:
-        return kernel_at(coc, x, y, shape)
+        found = kernel_at(coc, x, y, shape)
     except ValueError as error:
-        raise SolverError(str(error), where=path, remedy="choose a pixel inside the image") from None
+        raise SolverError(str(error), where=path, remedy="choose another pixel of the image") from None
+    if coc[y, x] == 0:
+        raise SolverError(
+            f"no surface was found at pixel ({x}, {y})", where=path, remedy="choose a pixel that shows one"
+        )
+    return found
 
 
 def write_kernel(path: Path, kernel: np.ndarray) -> None:

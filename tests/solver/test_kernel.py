@@ -86,7 +86,7 @@ def test_a_pixel_of_a_map():
 
 
 def test_what_has_no_kernel():
-    for diameter in (-1.0, np.inf, np.nan):
+    for diameter in (-1.0, 1e6, np.inf, np.nan):
         with pytest.raises(ValueError, match="has no kernel"):
             kernel(diameter)
     with pytest.raises(ValueError, match="not square"):
@@ -113,6 +113,8 @@ def test_mistakes_are_told(result, tmp_path):
         pixel_kernel(result, "../flower", 0, 0)
     with pytest.raises(SolverError, match=r"flower\.exr: pixel \(4, 0\) lies outside"):
         pixel_kernel(result, "flower", 4, 0)
+    with pytest.raises(SolverError, match=r"flower\.exr: no surface was found at pixel \(0, 0\)"):
+        pixel_kernel(result, "flower", 0, 0)
     with pytest.raises(SolverError, match=r"gone\.exr: the image is missing"):
         pixel_kernel(result, "gone", 0, 0)
     with pytest.raises(SolverError, match="description is missing"):
