@@ -84,11 +84,12 @@ class Trainer:
         if told is not None:
             reporter.warning(told)
         blurnet = None
-        self.clarity: list[Tensor] | None = None  # [H, W] of each photo, where kernels of pixels blur
+        self.clarity: dict[int, Tensor] | None = None  # [H, W] of each training photo, where kernels of pixels blur
         if uses_defocus(settings) and settings.defocus == "blurnet":
             blurnet = BlurNet(len(self.photos), settings.seed).to(device)
-            clarity = measured_clarity([photo.image.cpu().numpy() for photo in self.photos])
-            self.clarity = [torch.from_numpy(each).to(device) for each in clarity]
+            clarity = measured_clarity([photo.image.cpu().numpy() for photo in self.training_photos])
+            on_device = (torch.from_numpy(each).to(device) for each in clarity)
+            self.clarity = dict(zip(self.training_indices, on_device, strict=True))
         self.scene = Reconstruction(
             gaussians=gaussians.map(lambda tensor: tensor.to(device)),
             background=initial_background(self.training_photos).to(device),
