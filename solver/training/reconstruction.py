@@ -85,6 +85,7 @@ class Reconstruction:
         view: View,
         aperture: Aperture | None,
         clarity: Tensor | None = None,  # [H, W], 0 to 1
+        extras: Tensor | None = None,  # [N, E]
     ) -> Photograph:
         """What a photo shows of the scene, by the way of blurring that the run has chosen.
 
@@ -93,11 +94,12 @@ class Reconstruction:
             view: its camera.
             aperture: its lens, or None for a pinhole.
             clarity: how sharp the photo looks, where kernels of pixels are to leave it alone.
+            extras: further features of the Gaussians to composite.
         """
         if aperture is None or self.blurnet is None:
-            return Photograph(self.render(view, aperture))
-        sharp = self.render(view)
-        depth = depth_of_pixels(sharp, self._centre_depth(view.world_to_camera))
+            return Photograph(self.render(view, aperture, extras))
+        sharp = self.render(view, None, extras)
+        depth = depth_of_pixels(sharp, self.centre_depth(view.world_to_camera))
         variance, log_factor = self.kernel_variance(photo, view, depth, aperture)
         return Photograph(replace(sharp, colour=blur(sharp.colour, variance, clarity)), log_factor)
 
@@ -110,7 +112,7 @@ class Reconstruction:
     ) -> tuple[Tensor, Tensor]:  # [H, W] px^2, [H, W]
         """Variance of the kernels of a photo's pixels, and the logarithm of BlurNet's factor in it."""
         assert self.blurnet is not None
-        centre_depth = self._centre_depth(view.world_to_camera)
+        centre_depth = self.centre_depth(view.world_to_camera)
         return kernel_variance(self.blurnet, photo, depth, aperture, float(view.K[0, 0]), centre_depth, self.scene_size)
 
     def aperture(self, photo: int, turn: float = 0.0) -> Aperture:
@@ -119,9 +121,10 @@ class Reconstruction:
         return self.lens.aperture(photo, samples)
 
     def _near_plane(self, world_to_camera: Tensor) -> float:
-        return max(_NEAR_SHARE * self._centre_depth(world_to_camera), 1e-6)
+        return max(_NEAR_SHARE * self.centre_depth(world_to_camera), 1e-6)
 
-    def _centre_depth(self, world_to_camera: Tensor) -> float:
+    def centre_depth(self, world_to_camera: Tensor) -> float:  # [4, 4]
+        """How deep the scene's centre lies in a camera, scene unit."""
         centre = torch.as_tensor(self.scene_centre, dtype=torch.float32)
         return float(world_to_camera[2, :3].detach().float().cpu() @ centre + float(world_to_camera[2, 3]))
 

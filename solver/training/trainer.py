@@ -28,6 +28,7 @@ from solver.optics.colour import linear_to_srgb, srgb_to_linear
 from solver.optics.sharpness import local_sharpness
 from solver.rasterization import Aperture, Backend, Rendering
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
+from solver.training.depth_spread import depth_spread, squared_depths
 from solver.training.losses import photo_loss
 from solver.training.photos import Beside, TrainingPhoto, load_training_photos
 from solver.training.preview import write_preview
@@ -137,7 +138,11 @@ class Trainer:
         target = self.photos[index]
         aperture = self._aperture(index, part)
         clarity = None if self.clarity is None else self.clarity[index]
-        photograph = scene.photograph(index, view_of_photo(target.photo, scene.device), aperture, clarity)
+        view = view_of_photo(target.photo, scene.device)
+        centre_depth, extras = scene.centre_depth(view.world_to_camera), None
+        if settings.depth_spread_weight > 0:
+            extras = squared_depths(scene.gaussians.means, view, centre_depth, scene.scene_size)
+        photograph = scene.photograph(index, view, aperture, clarity, extras)
         rendering = photograph.rendering
         weights = None
         if aperture is None and clarity is not None:
@@ -149,6 +154,11 @@ class Trainer:
             settings.opacity_regularization * scene.gaussians.opacities.mean()
             + settings.scale_regularization * scene.gaussians.scales.mean() / scene.scene_size
         )
+        if extras is not None:
+            spread = depth_spread(rendering, centre_depth, scene.scene_size)
+            if aperture is not None:  # edges that are blurred mix depths, and rightly
+                spread = spread * focus_weights(rendering, aperture, target.photo.camera.fx, settings.focus_weight_coc)
+            regularization = regularization + settings.depth_spread_weight * spread.mean()
         if photograph.log_factor is not None:
             excess = photograph.log_factor.square().mean()
             regularization = regularization + settings.blurnet_regularization * excess
