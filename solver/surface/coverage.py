@@ -254,6 +254,6 @@ def coverage_warning(summary: CoverageSummary) -> str | None:
     else:
         where = "with focus on those parts"
     return (
-        f"{100 * share:.0f} % of the subject was never in focus, and no detail could be recovered there; "
+        f"{100 * share:.0f} % of the subject was never in focus, and little detail could be recovered there; "
         f"take more photos {where} (coverage/{summary.most_blurred}.exr shows most of it)"
     )

@@ -99,7 +99,7 @@ def _focus_and_depth(
     with torch.no_grad():
         rendering = scene.render(view_of_photo(entry.photo, scene.device))
         depth = (rendering.depth / rendering.alpha.clamp(min=1e-6)).clamp(min=1e-6)
-        weights = (rendering.alpha >= _LEAST_ALPHA).double()
+        weights = ((rendering.alpha >= _LEAST_ALPHA) & depth.isfinite()).double()
         if entry.mask is not None:
             weights = weights * (entry.mask >= 0.5)
         if focus_known:

@@ -163,7 +163,8 @@ class Trainer:
             excess = photograph.log_factor.square().mean()
             regularization = regularization + settings.blurnet_regularization * excess
         if target.beside is not None:
-            spill = alpha_outside_mask(rendering, target.beside, aperture, target.photo.camera.fx)
+            spread_by = aperture if photograph.log_factor is None else None  # BlurNet's alpha is a sharp rendering's
+            spill = alpha_outside_mask(rendering, target.beside, spread_by, target.photo.camera.fx)
             regularization = regularization + settings.outside_mask_weight * spill
         (loss + regularization).backward()
         for optimizer in self.optimizers:
@@ -172,6 +173,13 @@ class Trainer:
         with torch.no_grad():
             scene.background.clamp_(min=0)  # below, where it is drawn as black, no gradient would bring it back
 
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise SolverError(
+                f"the optimization diverged at step {self.step}",
+                remedy="lower the learning rates (--set means_rate=...) or report the capture",
+            )
+
         densifies = part < settings.densify_until
         if densifies:
             perturb(scene.gaussians, settings.noise * self._means_rate(part) / scene.scene_size**2, self.generator)
@@ -179,12 +187,6 @@ class Trainer:
             self._densify()
         if 0 < self.step == round(settings.resurface_at * settings.iterations):
             self._resurface()
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            raise SolverError(
-                f"the optimization diverged at step {self.step}",
-                remedy="lower the learning rates (--set means_rate=...) or report the capture",
-            )
         return value
 
     def _aperture(self, index: int, part: float) -> Aperture | None:
@@ -227,10 +229,11 @@ class Trainer:
             focus_known=uses_defocus(settings),
         )
         if gaussians is not None:
-            self.start_from(gaussians)
+            scene.gaussians = gaussians
+            self._make_gaussian_optimizer()
 
-    def _make_optimizers(self) -> None:
-        settings, scene = self.settings, self.scene
+    def _make_gaussian_optimizer(self) -> None:
+        scene = self.scene
         scene.gaussians = scene.gaussians.map(lambda tensor: tensor.detach().requires_grad_())
         rates = self._gaussian_rates(0.0)
         self.gaussian_optimizer = torch.optim.Adam(
@@ -241,11 +244,14 @@ class Trainer:
             eps=1e-15,
             fused=True,
         )
+
+    def _make_optimizers(self) -> None:
+        self._make_gaussian_optimizer()
+        scene, lens = self.scene, self.scene.lens
         scene.background.requires_grad_()
-        lens = scene.lens
         for tensor in (*lens.log_pupil_diameters, *lens.inverse_focus_distances):
             tensor.requires_grad_()
-        self.lens_optimizer = torch.optim.Adam(
+        lens_optimizer = torch.optim.Adam(
             [
                 {"params": [scene.background], "name": "background"},
                 {"params": lens.log_pupil_diameters, "name": "pupil"},
@@ -254,9 +260,15 @@ class Trainer:
             lr=0.0,
             eps=1e-15,
         )
-        self.optimizers = [self.gaussian_optimizer, self.lens_optimizer]
+        self._other_optimizers: list[torch.optim.Optimizer] = [lens_optimizer]
         if scene.blurnet is not None:
-            self.optimizers.append(torch.optim.Adam(scene.blurnet.parameters(), lr=settings.blurnet_rate))
+            rate = self.settings.blurnet_rate
+            self._other_optimizers.append(torch.optim.Adam(scene.blurnet.parameters(), lr=rate))
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Of the Gaussians, then of background and lens, then of BlurNet where there is one."""
+        return [self.gaussian_optimizer, *self._other_optimizers]
 
     def _set_learning_rates(self, part: float) -> None:
         settings = self.settings

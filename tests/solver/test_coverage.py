@@ -188,7 +188,7 @@ def test_numbers_are_shares_of_the_subjects_pixels():
     assert summary.farther_share == 1.0  # the wall is beyond the focus plane of the photo that shows those pixels
     assert summary.most_blurred == "a"
     assert coverage_warning(summary) == (
-        "17 % of the subject was never in focus, and no detail could be recovered there; "
+        "17 % of the subject was never in focus, and little detail could be recovered there; "
         "take more photos with focus farther back (coverage/a.exr shows most of it)"
     )
 

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from solver.cancellation import Cancellation
+from solver.capture import load_capture
 from solver.capture.types import Camera, Capture, Photo
 from solver.config import settings_for
 from solver.defocus.lens import Lens
+from solver.events import Reporter
 from solver.gaussians.model import SH_C0, Gaussians
 from solver.optics.colour import srgb_to_linear
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction
 from solver.training.resurfacing import points_in_focus, resurface
+from solver.training.trainer import Trainer
 
 CAMERA = Camera(40, 30, 200.0, 200.0, 20.0, 15.0)
 WALL, ELSEWHERE, PUPIL = 100.0, 80.0, 10.0  # focused elsewhere, the wall has a circle of 5 px
@@ -114,3 +118,29 @@ def test_a_draw_repeats(scene, photos):
     first, second, other = (draw(scene, photos, seed=seed)[0] for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+def test_a_run_sets_half_of_its_budget_anew_and_keeps_what_it_knows_of_the_lens(tiny_capture, tmp_path):
+    settings = settings_for(
+        "draft", iterations=200, resurface_at=0.5, max_gaussians=1500, initial_gaussians=1000, growth=0.0, sh_degree=0
+    )
+    trainer = Trainer(
+        load_capture(tiny_capture.folder, poses_folder=tmp_path / "poses", find_points=False),
+        settings,
+        backend="cpu",
+        device=torch.device("cpu"),
+        checkpoint_path=tmp_path / "checkpoint.pt",
+        preview_path=tmp_path / "preview.png",
+        reporter=Reporter(),
+        cancellation=Cancellation(),
+    )
+    while trainer.step < 100:
+        trainer.train_one_step()
+        trainer.step += 1
+    gaussians, lens = trainer.optimizers
+    assert len(trainer.scene.gaussians) == 1000 and len(gaussians.state) == 6
+    trainer.train_one_step()
+    after, still = trainer.optimizers
+    assert 1500 - len(trainer.training_indices) <= len(trainer.scene.gaussians) <= 1500
+    assert len(after.state) == 0 and after is not gaussians
+    assert still is lens and len(lens.state) > 0
