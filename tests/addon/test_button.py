@@ -145,7 +145,8 @@ def test_run_that_a_timer_drives_finds_its_scene_again(bpy, press, tmp_path):
     started_from = bpy.context.scene
     bpy.context.window.scene = bpy.data.scenes.new("looked at now")
     hear_to_the_end(job)
-    assert (job.current.phase, job.current.warnings) == ("done", [])
+    assert job.current.phase == "done"
+    assert not [told for told in job.current.warnings if "focus" not in told]  # it minds the photos only
     assert "result" in started_from.collection.children
     assert "result" not in bpy.context.scene.collection.children
     assert not (tmp_path / "another").exists()
