@@ -118,7 +118,7 @@ class Kernel:
     x: tyro.conf.Positional[int]  # column, from 0 at the left
     y: tyro.conf.Positional[int]  # row, from 0 at the top
     output: Path  # .png or .exr
-    shape: KernelShape = "disc"  # gaussian is the one of equal variance that dilation renders with
+    shape: KernelShape | None = None  # by default as the run modelled it: a disc, or gathered with --defocus blurnet
 
     def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Look it up and write it."""

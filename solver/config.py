@@ -12,7 +12,7 @@ Preset = Literal["draft", "standard", "high"]
 Defocus = Literal["dilation", "pupil", "blurnet", "none"]
 TrainOn = Literal["photos", "sharp"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
-KernelShape = Literal["disc", "gaussian"]
+KernelShape = Literal["disc", "gaussian", "gathered"]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from solver.evaluation.evaluate import evaluate
 from solver.evaluation.load import load_reconstruction
 from solver.events import Reporter
 from solver.export.images import read_exr
+from solver.export.kernels import pixel_kernel
 from solver.rasterization import Aperture, Rendering, View, rasterize
 from solver.reconstruct import Job, reconstruct
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
@@ -208,6 +209,11 @@ def test_result_says_how_it_was_made_and_has_the_corrected_kernels(result):
             tensor = torch.tensor(np.where(surface, depth, 1), dtype=torch.float32)
             variance, _ = scene.kernel_variance(index, view, tensor, scene.lens.aperture(index))
         np.testing.assert_allclose((coc**2 / 16)[surface], variance.numpy()[surface], rtol=1e-3, atol=1e-5)
+        row, column = np.argwhere(surface & (coc > 4))[0]
+        steps = np.arange(-1, 2)
+        drawn = pixel_kernel(result, photo["name"], int(column), int(row))
+        middle = drawn[len(drawn) // 2, len(drawn) // 2 + steps] / drawn.max()
+        np.testing.assert_allclose(middle, np.exp(-(steps**2) / (2 * variance[row, column].item())), rtol=1e-3)
     assert differs > 0.05  # BlurNet learned something
 
 
