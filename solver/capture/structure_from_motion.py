@@ -112,7 +112,7 @@ def load_plain_photos(
             f"Only {len(capture.photos)} of {len(photos)} photos have a pose; photos that overlap more, or masks of "
             "the subject where it was turned, would help"
         )
-    return replace(capture, unregistered=unregistered)
+    return replace(capture, unregistered=unregistered, poses_found=True)
 
 
 def _focal_length_prior(photos: Mapping[str, Path]) -> float | None:
