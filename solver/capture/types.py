@@ -131,7 +131,6 @@ class Capture:
     unregistered: tuple[UnregisteredPhoto, ...] = ()
     reprojection_error_px: float | None = None  # mean over the sparse points, where the poses were found
     poses_found: bool = False  # here, from the photos; else someone gave them
-
     scale: Scale | None = None  # how unit_mm is known; None where it is not
 
     def with_scale(self, scale: Scale | None) -> "Capture":

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from solver.capture.camera_file import CameraFrame
 from solver.capture.images import decode_mask, image_size, load_photo
 from solver.capture.masks import FOLDER_NAME as MASKS
-from solver.capture.transforms import FILE_NAME, CameraFrame, number, read_transforms
+from solver.capture.transforms import FILE_NAME, number, read_transforms
 from solver.capture.types import Photo
 from solver.errors import SolverError
 from solver.export.images import read_exr
