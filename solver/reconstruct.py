@@ -81,6 +81,7 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         if job.settings.surface and mesh is None:
             reporter.warning("No surface was found; the result has splats and images only")
 
+        reporter.stage("coverage", "Looking for what no photo holds in focus")
         used = [not is_held_out(index, job.settings) for index in range(len(capture.photos))]
         coverage = cover(scene, views, masks, used, mesh, reporter.progress)
         if uses_defocus(job.settings):

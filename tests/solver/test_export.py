@@ -26,7 +26,7 @@ from solver.export.splats import write_splats
 from solver.gaussians.model import Gaussians
 from solver.optics.colour import linear_to_srgb
 from solver.rasterization import spherical_harmonics
-from solver.surface.coverage import Coverage, CoverageMap, CoverageSummary, PointCoverage
+from solver.surface.coverage import Coverage, CoverageMap, CoverageSummary, PointCoverage, Shot
 from solver.surface.depth_views import SharpView
 from solver.surface.fusion import Mesh
 from solver.training.reconstruction import Reconstruction
@@ -364,7 +364,10 @@ def some_coverage(count: int) -> Coverage:
     def points(n: int) -> PointCoverage:
         return PointCoverage(np.arange(n, dtype=np.float32) / 8, np.arange(n, dtype=np.int32), np.arange(n) + 1)
 
-    maps = [CoverageMap(np.full((18, 24), i / 2, np.float32), np.full((18, 24), i)) for i in range(3)]
+    shot = Shot(
+        Photo("a", Path("a.png"), Camera(24, 18, 30.0, 30.0, 12.0, 9.0), np.eye(4)), np.ones((18, 24)), 1.0, 1.0
+    )
+    maps = [CoverageMap(shot, 6, np.full((3, 4), i / 2, np.float32), np.full((3, 4), i)) for i in range(3)]
     return Coverage(points(count), points(4), maps, CoverageSummary(0.25, 0.5, 0.75, [0.1, None, 0.3], 0.5, "photo_1"))
 
 
@@ -382,7 +385,7 @@ def test_result_tells_its_coverage(scene, mesh, tmp_path):
     }
     assert [photo["in_focus_share"] for photo in result["photos"]] == [0.1, None, 0.3]
     for i, photo in enumerate(result["photos"]):
-        np.testing.assert_array_equal(read_exr(folder / photo["coverage"], "V"), coverage.maps[i].smallest_coc_px)
+        np.testing.assert_array_equal(read_exr(folder / photo["coverage"], "V"), np.full((18, 24), i / 2))
     for file, expected in (("splats.ply", coverage.splats), ("mesh.ply", coverage.vertices)):
         table = PlyData.read(str(folder / file))["vertex"].data
         np.testing.assert_array_equal(table["smallest_coc_px"], expected.smallest_coc_px)

@@ -96,7 +96,7 @@ def test_result_folder_is_whole(tiny_capture, deblurred):
         assert photo["psnr"] > 20
     assert result["splats"]["count"] == 3000
     assert result["mesh"]["faces"] > 100
-    assert {"read", "prepare", "train", "surface", "export"} <= result["timings_s"].keys()
+    assert {"read", "prepare", "train", "surface", "coverage", "export"} <= result["timings_s"].keys()
 
 
 def test_a_run_without_a_surface_has_the_rest(tiny_capture, tmp_path):
