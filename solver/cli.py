@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -25,9 +25,13 @@ EXIT_DONE, EXIT_ERROR, EXIT_CANCELLED = 0, 1, 130
 class Reconstruct:
     """Turn photos into a sharp 3D model: splats, mesh, all-in-focus images and defocus kernels."""
 
-    capture: tyro.conf.Positional[Path]  # folder of photos, of a transforms.json, or of a COLMAP model
+    capture: tyro.conf.Positional[Path]  # folder of photos, alone or with cameras, or a file of cameras
     output: Path  # result folder; created where needed
     masks: Path | None = None  # folder of masks named like the photos, white on the subject
+    photos: Path | None = None  # folder of the photos, where they are not beside the file of cameras
+    upright: Literal["auto", "always", "never"] = "auto"  # Z up, subject at the origin; auto: not with others' cameras
+    scale_bar: Path | None = None  # JSON file of points picked in photos, a known distance apart (docs/formats.md)
+    marker_mm: float | None = None  # side of the ArUco markers in the photos, mm, for the scale
     preset: Preset = "standard"  # how much work to spend
     iterations: int | None = None  # optimization steps, instead of the preset's
     max_size: int | None = None  # longest side to work at, px, instead of the preset's
@@ -63,6 +67,10 @@ class Reconstruct:
             output=self.output,
             settings=settings,
             masks=self.masks,
+            photos=self.photos,
+            upright=self.upright,
+            scale_bar=self.scale_bar,
+            marker_mm=self.marker_mm,
             device=self.device,
             resume=self.resume,
             command=arguments,

@@ -10,6 +10,7 @@ import torch
 
 from solver.cancellation import Cancellation
 from solver.capture import load_capture
+from solver.capture.loading import UprightChoice
 from solver.capture.photos import list_images
 from solver.capture.types import Capture
 from solver.config import DeviceChoice, ReconstructionSettings
@@ -42,6 +43,10 @@ class Job:
     output: Path
     settings: ReconstructionSettings
     masks: Path | None = None
+    photos: Path | None = None  # folder of them, where it is not beside the file of cameras
+    upright: UprightChoice = "auto"
+    scale_bar: Path | None = None  # file of picked points
+    marker_mm: float | None = None  # side of the ArUco markers
     device: DeviceChoice = "auto"
     resume: bool = False
     command: list[str] = field(default_factory=list)  # arguments that repeat the run, for the record
@@ -106,7 +111,11 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
 def _read(job: Job, output: Path, reporter: Reporter) -> Capture:
     capture = load_capture(
         job.capture,
+        photos=job.photos,
         masks=job.masks,
+        upright=job.upright,
+        scale_bar=job.scale_bar,
+        marker_mm=job.marker_mm,
         poses_folder=output / "poses",
         max_size=job.settings.max_size,
         train_on_sharp=job.settings.train_on == "sharp",
