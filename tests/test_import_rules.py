@@ -14,6 +14,7 @@ ROOMS = (  # in the order of the street: a room may use itself and what stands b
     "gaussians",
     "rasterization",
     "defocus",
+    "inspection",
     "training",
     "surface",
     "export",

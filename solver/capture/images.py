@@ -5,6 +5,7 @@ One photo is decoded at a time. What is kept of it in the cache on disk is its w
 asked for, which is finer than 8 bits of the photo itself, and the same whether it comes from the cache or not.
 """
 
+import math
 import struct
 import warnings
 import zlib
@@ -136,11 +137,12 @@ def check_image(path: Path) -> None:
         image.load()
 
 
-def decode(path: Path) -> np.ndarray:
+def decode(path: Path, at_least: int | None = None) -> np.ndarray:
     """The upright image, [H, W, 3] uint8 or uint16, sRGB; alpha is dropped, grey is repeated.
 
     16 bits are kept for PNG and TIFF, and are what raw photos are developed to. Another colour space than sRGB, by the
-    photo's profile, is converted.
+    photo's profile, is converted. Where the longest side need only have `at_least` so many pixels, a JPEG is decoded at
+    a half, a quarter or an eighth of its size, in a fraction of the time and the memory.
 
     Raises:
         SolverError: see `open_image` and `open_raw`.
@@ -148,6 +150,9 @@ def decode(path: Path) -> np.ndarray:
     if is_raw(path):
         return develop(path)
     with open_image(path) as image:
+        if at_least is not None:
+            scale = at_least / max(image.size)
+            image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         orientation = _orientation(image)
         icc = image.info.get("icc_profile")
         profile = matrix_profile(icc) if icc else _adobe_rgb_by_exif(image)
