@@ -2,7 +2,7 @@
 """SIFT features of photos and their matches, in a COLMAP database."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -11,6 +11,7 @@ import numpy as np
 
 from solver.capture.background import run_watched
 from solver.capture.images import decode, decode_mask
+from solver.capture.turning import turned
 
 if TYPE_CHECKING:
     import pycolmap
@@ -28,6 +29,7 @@ def write_copies(
     folder: Path,
     max_size: int,
     progress: Progress | None = None,
+    across: Collection[str] = (),
 ) -> None:
     """Write upright 8-bit copies of photos, and of their masks, for pycolmap to read.
 
@@ -37,6 +39,7 @@ def write_copies(
         folder: gets images/ and, if there is any mask, masks/ (with a white one for photos that have none).
         max_size: longest side of the copies, px.
         progress: told how many photos are done.
+        across: file names of the copies that are turned by a quarter (`solver.capture.turning`).
     """
     from PIL import Image
 
@@ -47,12 +50,15 @@ def write_copies(
         pixels = decode(photo)
         if pixels.dtype == np.uint16:
             pixels = (pixels // 257).astype(np.uint8)
-        image = Image.fromarray(pixels)
+        image = Image.fromarray(turned(pixels) if name in across else pixels)
         scale = min(1.0, max_size / max(image.size))
         size = (round(image.width * scale), round(image.height * scale))
         image.resize(size, Image.Resampling.BOX).save(folder / "images" / name, compress_level=1)
         if masks:
-            mask = Image.fromarray(decode_mask(masks[name])) if name in masks else Image.new("L", size, 255)
+            mask = Image.new("L", size, 255)
+            if name in masks:
+                values = decode_mask(masks[name])
+                mask = Image.fromarray(turned(values) if name in across else values)
             # COLMAP takes every value but 0 for the subject.
             upright = mask.resize(size, Image.Resampling.BOX).point(lambda value: 255 if value >= 128 else 0)
             upright.save(folder / "masks" / f"{name}.png", compress_level=1)

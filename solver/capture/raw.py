@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -198,7 +198,7 @@ def _container_tags(content: mmap.mmap) -> dict[int, Any]:
     if content[:8] == b"FUJIFILM":  # a JPEG with the metadata lies at the offset that stands at 84
         (start,) = struct.unpack_from(">I", content, 84)
         content.seek(start)
-        with Image.open(content, formats=("JPEG",)) as preview:
+        with Image.open(cast(IO[bytes], content), formats=("JPEG",)) as preview:
             return _entries(preview.getexif())
     if content[4:8] == b"ftyp":  # Canon's CR3: each folder is a TIFF of its own, in boxes CMT1 and CMT2
         for name in (b"CMT1", b"CMT2"):
@@ -213,7 +213,7 @@ def _container_tags(content: mmap.mmap) -> dict[int, Any]:
         return tags
     content[2:4] = b"*\0" if content[:2] == b"II" else b"\0*"  # Olympus and Panasonic have signatures of their own
     exif = Image.Exif()
-    exif.load_from_fp(content)
+    exif.load_from_fp(cast(IO[bytes], content))
     return _entries(exif)
 
 

@@ -31,7 +31,8 @@ from solver.capture.features import (
 from solver.capture.images import image_size
 from solver.capture.masks import FOLDER_NAME as MASKS
 from solver.capture.masks import find_masks
-from solver.capture.photos import find_photos, photo_folder
+from solver.capture.photos import MINIMUM_PHOTOS, find_photos, photo_folder
+from solver.capture.turning import sensor_frame, turned_back
 from solver.capture.types import Capture, UnregisteredPhoto
 from solver.errors import SolverError
 from solver.events import Reporter
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     import pycolmap
 
 REPORT_FILE = "report.json"
-MINIMUM_PHOTOS = 3
 # Where the parts of the stage begin and end, as shares of its time.
 _PARTS = {
     "copies": (0, 0.05),
@@ -50,7 +50,7 @@ _PARTS = {
     "mapping": (0.7, 0.85),
     "undistort": (0.85, 1),
 }
-_FORMAT = 1  # of the kept folder; a change makes old ones be made anew
+_FORMAT = 2  # of the kept folder; a change makes old ones be made anew
 
 
 @dataclass(frozen=True)
@@ -133,17 +133,19 @@ def _find_poses(
     """Fill `folder` with the pinhole model, the undistorted photos and masks, and the report."""
     from solver.capture.colmap_library import pycolmap
 
-    size = image_size(next(iter(photos.values())))
+    size, lying_across = sensor_frame({name: image_size(photo) for name, photo in photos.items()})
     with tempfile.TemporaryDirectory(prefix="poses-") as temporary:
         work = Path(temporary)
         # Copies by number: every name is plain ASCII then, whatever the photos are called.
         names = {f"{i:05d}.png": name for i, name in enumerate(photos)}
+        across = {copy for copy, name in names.items() if name in lying_across}
         write_copies(
             {copy: photos[name] for copy, name in names.items()},
             {copy: masks[name] for copy, name in names.items() if name in masks},
             work,
             settings.max_image_size,
             _part(reporter, "copies"),
+            across,
         )
         copy_size = image_size(work / "images" / next(iter(names)))
         prior = focal_length * copy_size[0] / size[0] if focal_length else None
@@ -164,6 +166,7 @@ def _find_poses(
     unregistered = _unregistered(models, names, reasons)
     model = models[0]
     _enlarge(model, size)
+    model = turned_back(model, across)
     stems = {image.image_id: names[image.name] for image in model.images.values()}
     sources = {image_id: Sources(photos[stem], masks.get(stem)) for image_id, stem in stems.items()}
     write_pinhole(model, stems, sources, folder, _part(reporter, "undistort"))

@@ -153,7 +153,7 @@ def test_unreadable_image(refused, photos, tmp_path, content):
 
 
 def test_photos_of_two_sizes(refused, photos, tmp_path):
-    photo(photos / "p1.png", size=(150, 200))
+    photo(photos / "p1.png", size=(160, 200))
     told = refused("reconstruct", photos, "--output", tmp_path / "result")
     assert told.startswith(f"{photos / 'p1.png'}: photos of two sizes")
 
