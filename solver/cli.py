@@ -32,6 +32,9 @@ class Reconstruct:
     upright: Literal["auto", "always", "never"] = "auto"  # Z up, subject at the origin; auto: not with others' cameras
     scale_bar: Path | None = None  # JSON file of points picked in photos, a known distance apart (docs/formats.md)
     marker_mm: float | None = None  # side of the ArUco markers in the photos, mm, for the scale
+    focal_length_mm: float | None = None  # engraved on the lens, instead of what the photos say
+    f_number: float | None = None  # engraved on the lens, likewise
+    sensor_width_mm: float | None = None  # of the camera sensor's longer side, likewise
     preset: Preset = "standard"  # how much work to spend
     iterations: int | None = None  # optimization steps, instead of the preset's
     max_size: int | None = None  # longest side to work at, px, instead of the preset's
@@ -46,6 +49,7 @@ class Reconstruct:
 
     def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Reconstruct, with Ctrl-C and SIGTERM as cancellation."""
+        from solver.capture.overrides import LensOverrides
         from solver.reconstruct import Job, reconstruct
 
         settings = settings_for(
@@ -71,6 +75,7 @@ class Reconstruct:
             upright=self.upright,
             scale_bar=self.scale_bar,
             marker_mm=self.marker_mm,
+            lens=LensOverrides(self.focal_length_mm, self.f_number, self.sensor_width_mm),
             device=self.device,
             resume=self.resume,
             command=arguments,

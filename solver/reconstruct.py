@@ -11,6 +11,7 @@ import torch
 from solver.cancellation import Cancellation
 from solver.capture import load_capture
 from solver.capture.loading import UprightChoice
+from solver.capture.overrides import LensOverrides
 from solver.capture.photos import list_images
 from solver.capture.types import Capture
 from solver.config import DeviceChoice, ReconstructionSettings
@@ -47,6 +48,7 @@ class Job:
     upright: UprightChoice = "auto"
     scale_bar: Path | None = None  # file of picked points
     marker_mm: float | None = None  # side of the ArUco markers
+    lens: LensOverrides | None = None  # what the user says about it
     device: DeviceChoice = "auto"
     resume: bool = False
     command: list[str] = field(default_factory=list)  # arguments that repeat the run, for the record
@@ -116,6 +118,7 @@ def _read(job: Job, output: Path, reporter: Reporter) -> Capture:
         upright=job.upright,
         scale_bar=job.scale_bar,
         marker_mm=job.marker_mm,
+        overrides=job.lens,
         poses_folder=output / "poses",
         max_size=job.settings.max_size,
         train_on_sharp=job.settings.train_on == "sharp",

@@ -9,6 +9,7 @@ import numpy as np
 
 from solver.capture import transforms
 from solver.capture.images import image_size, working_camera
+from solver.capture.overrides import LensOverrides
 from solver.capture.types import Capture, Photo
 from solver.errors import SolverError
 from solver.events import Reporter
@@ -32,6 +33,7 @@ def load_capture(
     upright: UprightChoice = "auto",
     scale_bar: Path | None = None,
     marker_mm: float | None = None,
+    overrides: LensOverrides | None = None,
     reporter: Reporter | None = None,
 ) -> Capture:
     """Read a capture: photos with a file of their cameras, with a COLMAP model, or alone.
@@ -51,6 +53,7 @@ def load_capture(
         scale_bar: JSON file with points picked in photos, a known distance apart; without it, scale.json in the
             capture is used if it is there. See docs/formats.md.
         marker_mm: side of the ArUco markers in the photos, millimetres, if there are any.
+        overrides: what the user says about the lens; it beats what photos and files say.
         reporter: gets the stages `read` and `poses`, their progress and warnings.
 
     Raises:
@@ -58,8 +61,10 @@ def load_capture(
     """
     path = Path(path).absolute()
     reporter = reporter or Reporter()
+    overrides = overrides or LensOverrides()
     reporter.stage("read", "Reading photos")
-    capture, arbitrary = _load(path, photos, masks, Path(poses_folder).absolute(), train_on_sharp, reporter)
+    capture, arbitrary = _load(path, photos, masks, Path(poses_folder).absolute(), train_on_sharp, overrides, reporter)
+    capture = capture.with_photos(tuple(overrides.of_photo(photo) for photo in capture.photos))
     if len(capture.photos) < 2:
         raise SolverError("the capture has one photo", where=path, remedy="add photos from other viewpoints")
     if train_on_sharp:
@@ -91,6 +96,7 @@ def _load(
     masks: Path | None,
     poses_folder: Path,
     sharp_images_needed: bool,
+    overrides: LensOverrides,
     reporter: Reporter,
 ) -> tuple[Capture, bool]:
     """The capture, and whether its world is turned and placed at random."""
@@ -118,7 +124,8 @@ def _load(
         )
     from solver.capture.structure_from_motion import load_plain_photos
 
-    return load_plain_photos(path, masks=masks, poses_folder=poses_folder, reporter=reporter), True
+    capture = load_plain_photos(path, masks=masks, poses_folder=poses_folder, reporter=reporter, overrides=overrides)
+    return capture, True
 
 
 def _brought_near(capture: Capture, reporter: Reporter) -> Capture:

@@ -31,6 +31,7 @@ from solver.capture.features import (
 from solver.capture.images import image_size
 from solver.capture.masks import FOLDER_NAME as MASKS
 from solver.capture.masks import find_masks
+from solver.capture.overrides import LensOverrides
 from solver.capture.photos import MINIMUM_PHOTOS, find_photos, photo_folder
 from solver.capture.turning import sensor_frame, turned_back
 from solver.capture.types import Capture, UnregisteredPhoto
@@ -66,7 +67,13 @@ class Settings:
 
 
 def load_plain_photos(
-    path: Path, *, masks: Path | None, poses_folder: Path, reporter: Reporter, settings: Settings | None = None
+    path: Path,
+    *,
+    masks: Path | None,
+    poses_folder: Path,
+    reporter: Reporter,
+    settings: Settings | None = None,
+    overrides: LensOverrides | None = None,
 ) -> Capture:
     """The capture of a folder of plain photos; the poses are found unless `poses_folder` has them already.
 
@@ -77,6 +84,7 @@ def load_plain_photos(
         poses_folder: where poses and undistorted photos are kept.
         reporter: gets the stage `poses`, its progress, and warnings.
         settings: None for the usual.
+        overrides: what the user says about the lens.
 
     Raises:
         SolverError: the photos cannot be used, or fewer than three of them find a pose.
@@ -91,7 +99,7 @@ def load_plain_photos(
         )
     folder = photo_folder(path)
     found = find_masks(photos, masks, [path / MASKS, folder.parent / MASKS])
-    focal_length = _focal_length_prior(photos)
+    focal_length = _focal_length_prior(photos, overrides or LensOverrides())
     key = {
         "format": _FORMAT,
         "settings": asdict(settings),
@@ -115,9 +123,10 @@ def load_plain_photos(
     return replace(capture, unregistered=unregistered, poses_found=True)
 
 
-def _focal_length_prior(photos: Mapping[str, Path]) -> float | None:
-    """The median of what the photos' metadata say, px of the full-size photo, or None."""
-    focal_lengths = [focal_length_px(read_exif(photo), *image_size(photo)) for photo in photos.values()]
+def _focal_length_prior(photos: Mapping[str, Path], overrides: LensOverrides) -> float | None:
+    """The median of what the photos' metadata and the user say, px of the full-size photo, or None."""
+    exifs = {photo: overrides.of_exif(read_exif(photo)) for photo in photos.values()}
+    focal_lengths = [focal_length_px(exif, *image_size(photo)) for photo, exif in exifs.items()]
     known = [focal_length for focal_length in focal_lengths if focal_length]
     return median(known) if known else None
 
