@@ -6,6 +6,7 @@ photo's own maximum, white balance photo by photo. None of that happens here. Th
 camera wrote into the folder's first raw photo.
 """
 
+import io
 import mmap
 import os
 import struct
@@ -196,9 +197,8 @@ def _container_tags(content: mmap.mmap) -> dict[int, Any]:
 
     tags: dict[int, Any] = {}
     if content[:8] == b"FUJIFILM":  # a JPEG with the metadata lies at the offset that stands at 84
-        (start,) = struct.unpack_from(">I", content, 84)
-        content.seek(start)
-        with Image.open(cast(IO[bytes], content), formats=("JPEG",)) as preview:
+        start, length = struct.unpack_from(">II", content, 84)
+        with Image.open(io.BytesIO(content[start : start + length]), formats=("JPEG",)) as preview:
             return _entries(preview.getexif())
     if content[4:8] == b"ftyp":  # Canon's CR3: each folder is a TIFF of its own, in boxes CMT1 and CMT2
         for name in (b"CMT1", b"CMT2"):
