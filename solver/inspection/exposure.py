@@ -75,7 +75,7 @@ def _brightness(overviews: Sequence[Overview], likenesses: dict[tuple[int, int],
 
 def _ratio_stops(first: Overview, second: Overview, shift: tuple[int, int]) -> float | None:
     """Light of the first photo over that of the second, where they overlap and neither is clipped."""
-    (a, b), (c, d) = (_overlap(size, move) for size, move in zip(first.shape, shift, strict=True))
+    (a, b), (c, d) = (_overlap(size, move) for size, move in zip(first.light.shape, shift, strict=True))
     light, other = first.light[a, c], second.light[b, d]
     both = np.isfinite(light) & np.isfinite(other)
     if both.sum() < _LEAST_OVERLAP * first.light.size:

@@ -15,6 +15,8 @@ from scipy.ndimage import affine_transform, gaussian_filter
 
 _OVERVIEW_PX = 64  # longest side at which every pair is compared
 _OVERVIEW_BAND_PX = (1.0, 4.0)
+_ALL_PAIRS = 200  # photos up to which each is compared with every other
+_REACH = 40  # in order, beyond
 _BAND = (0.008, 0.03)  # the band's two standard deviations, of the longest side
 _TILES = 7  # along the longer side, half overlapping
 _LARGEST_SHIFT = 0.12  # of the longest side, between photos of one pose
@@ -32,7 +34,6 @@ class Overview:
     """A tiny version of a photo for comparing it with every other."""
 
     spectrum: np.ndarray  # [h, w // 2 + 1] complex, of the band, whose norm is 1
-    shape: tuple[int, int]
     light: np.ndarray  # [h, w] float32, linear light; NaN where clipped or black
 
 
@@ -73,18 +74,27 @@ def overview(photo: np.ndarray) -> Overview:  # [h, w, 3] uint8, sRGB
     norm = float(np.sqrt((band**2).sum()))
     # Twice the size, so that a shift does not bring in the other side.
     shape = (2 * band.shape[0], 2 * band.shape[1])
-    return Overview(np.fft.rfft2(band / max(norm, 1e-6), shape), band.shape, light)
+    return Overview(np.fft.rfft2(band / max(norm, 1e-6), shape), light)
 
 
 def likeness(first: Overview, second: Overview) -> Likeness:
     """How well the second photo fits on the first, at the best whole shift; 0 for photos of another shape."""
-    if first.shape != second.shape:
+    if first.light.shape != second.light.shape:
         return Likeness(0.0, (0, 0))
-    rows, columns = 2 * first.shape[0], 2 * first.shape[1]
+    rows, columns = 2 * first.light.shape[0], 2 * first.light.shape[1]
     surface = np.fft.irfft2(first.spectrum * second.spectrum.conj(), (rows, columns))
     row, column = np.unravel_index(int(surface.argmax()), surface.shape)
     shift = (int((row + rows // 2) % rows - rows // 2), int((column + columns // 2) % columns - columns // 2))
     return Likeness(float(surface[row, column]), shift)
+
+
+def likenesses(overviews: Sequence[Overview]) -> dict[tuple[int, int], Likeness]:
+    """`likeness` of all pairs, by their indices, the smaller first; in a large folder, of those close in order."""
+    count = len(overviews)
+    reach = count if count <= _ALL_PAIRS else _REACH
+    return {
+        (i, j): likeness(overviews[i], overviews[j]) for i in range(count) for j in range(i + 1, min(count, i + reach))
+    }
 
 
 def align(first: np.ndarray, second: np.ndarray) -> Alignment:  # each [h, w, 3] uint8, sRGB

@@ -9,13 +9,15 @@ import numpy as np
 
 from solver.capture.exif import Exif, read_exif
 from solver.capture.images import MIN_SIDE, decode, decode_mask, image_size
+from solver.capture.overrides import LensOverrides
+from solver.capture.photos import SharedCamera, shared_camera
 from solver.errors import SolverError
 from solver.inspection.sharpness_map import sharpness_map
 
 INSPECTED_SIZE_PX = 800  # longest side that blur is measured at, which is what the standard preset works at
 MATCHED_SIZE_PX = 256  # longest side at which photos are compared with each other
 SHOWN_SIZE_PX = 480  # longest side in the contact sheet
-_MAP_STEP = 4  # pixels of the inspected size for each of the map that is kept
+_MAP_SIZE_PX = 200  # longest side of the sharpness map that is kept
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,14 @@ class InspectedPhoto:
     path: Path
     width: int  # px, upright
     height: int  # px, upright
+    camera: SharedCamera
     exif: Exif
     pixels_digest: str  # equal for photos whose reduced pixels are
     matched: np.ndarray  # [h, w, 3] uint8, sRGB, at most MATCHED_SIZE_PX
     shown: np.ndarray  # [h, w, 3] uint8, sRGB, at most SHOWN_SIZE_PX
-    coc_px: np.ndarray  # [h, w] float32, circle of confusion in px of the inspected size; NaN where unknown
+    coc_px: (
+        np.ndarray
+    )  # [h, w] float32, circle of confusion in px of the inspected size; NaN where unknown or masked out
     in_focus_share: float | None  # of the subject's area whose blur is known; None where none is
     known_share: float  # of the subject's area whose blur is known
     sharpest_px: float | None  # largest circle of confusion of the sharpest tenth of it
@@ -41,7 +46,7 @@ class InspectedPhoto:
         return self.path.name
 
 
-def inspect_photo(path: Path, mask: Path | None = None) -> InspectedPhoto:
+def inspect_photo(path: Path, mask: Path | None = None, overrides: LensOverrides | None = None) -> InspectedPhoto:
     """Read a photo, and measure how blurred it is where `mask` (if there is one) is white.
 
     Raises:
@@ -59,11 +64,12 @@ def inspect_photo(path: Path, mask: Path | None = None) -> InspectedPhoto:
         path=path,
         width=width,
         height=height,
-        exif=read_exif(path),
+        camera=shared_camera(path),
+        exif=(overrides or LensOverrides()).of_exif(read_exif(path)),
         pixels_digest=hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest(),
         matched=reduced(image, MATCHED_SIZE_PX),
         shown=reduced(image, SHOWN_SIZE_PX),
-        coc_px=_coarser(sharpness.coc_px),
+        coc_px=_coarser(sharpness.coc_px if subject is None else np.where(subject, sharpness.coc_px, np.nan)),
         in_focus_share=sharpness.share_in_focus(subject),
         known_share=sharpness.known_share(subject),
         sharpest_px=sharpness.sharpest_px(subject),
@@ -98,10 +104,10 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
-def _coarser(coc_px: np.ndarray) -> np.ndarray:  # [H, W] -> [H / 4, W / 4], rounded down
-    """Medians of what is known in squares of 4 x 4 pixels; NaN where less than half of a square is known."""
-    rows, columns = (max(1, side // _MAP_STEP) for side in coc_px.shape)
-    step = min(_MAP_STEP, *coc_px.shape)
+def _coarser(coc_px: np.ndarray) -> np.ndarray:  # [H, W] -> at most twice _MAP_SIZE_PX on the longest side
+    """Medians of what is known in squares of pixels; NaN where less than half of a square is known."""
+    step = min(max(1, max(coc_px.shape) // _MAP_SIZE_PX), *coc_px.shape)
+    rows, columns = (side // step for side in coc_px.shape)
     squares = coc_px[: rows * step, : columns * step].reshape(rows, step, columns, step)
     squares = squares.transpose(0, 2, 1, 3).reshape(rows, columns, -1)
     known = np.isfinite(squares).sum(axis=2)
