@@ -142,6 +142,37 @@ class Kernel:
 
 
 @dataclass(frozen=True)
+class Inspect:
+    """Say what photos hold before the long run: what is in focus, what repeats, and what to shoot again."""
+
+    folder: tyro.conf.Positional[Path]  # folder of photos
+    masks: Path | None = None  # folder of masks named like the photos, white on the subject
+    sheet: Path | None = None  # write a contact sheet here, with the sharpness of each photo (.jpg)
+    json: Path | None = None  # write everything that was found here
+    focal_length_mm: float | None = None  # engraved on the lens, instead of what the photos say
+    f_number: float | None = None  # engraved on the lens, likewise
+    sensor_width_mm: float | None = None  # of the camera sensor's longer side, likewise
+    events: EventFormat = "text"  # json prints one JSON object a line for programs
+
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
+        """Print a table and warnings, and write what was asked for."""
+        from solver.capture.overrides import LensOverrides
+        from solver.inspection.command import inspect
+
+        Cancellation().install()
+        lens = LensOverrides(self.focal_length_mm, self.f_number, self.sensor_width_mm)
+        inspect(
+            self.folder,
+            masks=self.masks,
+            lens=lens,
+            sheet=self.sheet,
+            json=self.json,
+            table=self.events == "text",
+            reporter=watcher,
+        )
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Say which devices, rasterizers and packages are there, and what is missing."""
 
@@ -157,6 +188,7 @@ class Doctor:
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "reconstruct": Reconstruct,
+    "inspect": Inspect,
     "evaluate": Evaluate,
     "render": Render,
     "kernel": Kernel,
