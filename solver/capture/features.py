@@ -3,6 +3,7 @@
 
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +22,19 @@ Item = TypeVar("Item")
 
 _PHOTOS_AT_ONCE = 4
 _PAIRS_AT_ONCE = 40
+_NEIGHBOURS_IN_ORDER = 12  # of long series: photos after each that it is matched with
+_PHOTOS_MATCHED_WITH_ALL = 40  # of long series: spread evenly, so that ends of the series find each other
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard features and their matches are looked for. Defaults suit sharp photos."""
+
+    max_features: int = 4096  # per photo
+    peak_threshold: float = 0.02 / 3  # least contrast, as a share of the range of values
+    affine_shape: bool = False  # features as ellipses: more of them agree between views that are far apart
+    guided_matching: bool = False  # once two photos are related, match again along the epipolar lines
+    filter_stationary: bool = False  # drop matches that stand still in the frame: the background of a turntable
 
 
 def write_copies(
@@ -30,6 +44,7 @@ def write_copies(
     max_size: int,
     progress: Progress | None = None,
     across: Collection[str] = (),
+    double_up_to: int = 0,
 ) -> None:
     """Write upright 8-bit copies of photos, and of their masks, for pycolmap to read.
 
@@ -40,6 +55,8 @@ def write_copies(
         max_size: longest side of the copies, px.
         progress: told how many photos are done.
         across: file names of the copies that are turned by a quarter (`solver.capture.turning`).
+        double_up_to: photos are doubled where their doubles' longest side does not exceed this, px: SIFT places
+            features of small photos better so.
     """
     from PIL import Image
 
@@ -51,9 +68,10 @@ def write_copies(
         if pixels.dtype == np.uint16:
             pixels = (pixels // 257).astype(np.uint8)
         image = Image.fromarray(turned(pixels) if name in across else pixels)
-        scale = min(1.0, max_size / max(image.size))
+        scale = 2.0 if 2 * max(image.size) <= double_up_to else min(1.0, max_size / max(image.size))
         size = (round(image.width * scale), round(image.height * scale))
-        image.resize(size, Image.Resampling.BOX).save(folder / "images" / name, compress_level=1)
+        filtering = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
+        image.resize(size, filtering).save(folder / "images" / name, compress_level=1)
         if masks:
             mask = Image.new("L", size, 255)
             if name in masks:
@@ -75,46 +93,84 @@ def extract_features(
     progress: Progress,
 ) -> None:
     """Extract the SIFT features of the copies that `write_copies` left in `folder`, into `database`."""
+    names = sorted(path.name for path in (folder / "images").iterdir())
+    extract_by_camera(database, folder, camera_mode, [(names, reader)], Effort(max_features), progress)
+
+
+def extract_by_camera(
+    database: Path,
+    folder: Path,
+    camera_mode: "pycolmap.CameraMode",
+    readers: "Sequence[tuple[Sequence[str], pycolmap.ImageReaderOptions]]",
+    effort: Effort,
+    progress: Progress,
+) -> None:
+    """Extract the SIFT features of copies into `database`, each group with the camera that its reader describes.
+
+    Args:
+        database: is made where it is absent.
+        folder: where `write_copies` left images/ and masks/; features outside of masks are dropped.
+        camera_mode: SINGLE for one camera a group, PER_IMAGE for one a photo.
+        readers: (names of the copies, their camera) for each group.
+        effort: how hard to look.
+        progress: told how many photos are done.
+    """
     from solver.capture.colmap_library import pycolmap
 
-    names = sorted(path.name for path in (folder / "images").iterdir())
-    if (folder / "masks").is_dir():
-        reader.mask_path = folder / "masks"
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
-    options.sift.max_num_features = max_features
-    # Numbered here and in order: extraction would number photos as its threads happen to finish.
+    options.sift.max_num_features = effort.max_features
+    options.sift.peak_threshold = effort.peak_threshold
+    options.sift.estimate_affine_shape = effort.affine_shape
     pycolmap.Database.open(database).close()
-    pycolmap.import_images(database, folder / "images", camera_mode, image_names=names, options=reader)
-    for start, batch in _batches(names, _PHOTOS_AT_ONCE):
-        extract = partial(
-            pycolmap.extract_features,
-            database,
-            folder / "images",
-            image_names=batch,
-            camera_mode=camera_mode,
-            reader_options=reader,
-            extraction_options=options,
-            device=pycolmap.Device.cpu,
-        )
-        run_watched(lambda token, extract=extract: extract(cancellation_token=token))  # type: ignore[misc]
-        progress(start + len(batch), len(names))
+    done, total = 0, sum(len(names) for names, _ in readers)
+    for names, reader in readers:
+        if (folder / "masks").is_dir():
+            reader.mask_path = folder / "masks"
+        # Numbered here and in order: extraction would number photos as its threads happen to finish.
+        pycolmap.import_images(database, folder / "images", camera_mode, image_names=list(names), options=reader)
         if camera_mode == pycolmap.CameraMode.SINGLE:
             with pycolmap.Database.open(database) as content:
-                reader.existing_camera_id = content.read_all_cameras()[0].camera_id
+                image = content.read_image_with_name(names[0])
+            if image is not None:
+                reader.existing_camera_id = image.camera_id
+        for _, batch in _batches(names, _PHOTOS_AT_ONCE):
+            extract = partial(
+                pycolmap.extract_features,
+                database,
+                folder / "images",
+                image_names=list(batch),
+                camera_mode=camera_mode,
+                reader_options=reader,
+                extraction_options=options,
+                device=pycolmap.Device.cpu,
+            )
+            run_watched(lambda token, extract=extract: extract(cancellation_token=token))  # type: ignore[misc]
+            done += len(batch)
+            progress(done, total)
 
 
-def match(database: Path, pairs: Sequence[tuple[str, str]], progress: Progress, *, one_thread: bool = False) -> None:
+def match(
+    database: Path,
+    pairs: Sequence[tuple[str, str]],
+    progress: Progress,
+    *,
+    one_thread: bool = False,
+    effort: Effort | None = None,
+) -> None:
     """Match the features of pairs of copies, given by name, in `database`, and verify the matches.
 
     With `one_thread` the matches are the same each time; with more they can differ by a few.
     """
     from solver.capture.colmap_library import pycolmap
 
+    effort = effort or Effort()
     options = pycolmap.FeatureMatchingOptions()
     options.use_gpu = False
+    options.guided_matching = effort.guided_matching
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = 0
+    verification.filter_stationary_matches = effort.filter_stationary
     if one_thread:
         options.num_threads = verification.ransac.num_threads = 1
     listed = pycolmap.ImportedPairingOptions()
@@ -139,6 +195,20 @@ def all_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     return list(itertools.combinations(names, 2))
 
 
+def pairs_in_order(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs for a long series of photos, in the order they were taken: neighbours, and a few photos with all.
+
+    Each photo is paired with those that follow it closely, with some at doubling distances, and with a few dozen
+    photos spread evenly over the series, so that rounds which come back to where they were are closed.
+    """
+    count = len(names)
+    offsets = {*range(1, _NEIGHBOURS_IN_ORDER + 1), *(2**power for power in range(4, count.bit_length()))}
+    pairs = {(i, i + offset) for i in range(count) for offset in offsets if i + offset < count}
+    for hub in {round(i) for i in np.linspace(0, count - 1, min(count, _PHOTOS_MATCHED_WITH_ALL))}:
+        pairs |= {(min(i, hub), max(i, hub)) for i in range(count) if i != hub}
+    return [(names[i], names[j]) for i, j in sorted(pairs)]
+
+
 def _batches(items: Sequence[Item], size: int) -> Iterator[tuple[int, Sequence[Item]]]:
     """(start, items from there) in parts of at most `size`.
 
@@ -149,16 +219,18 @@ def _batches(items: Sequence[Item], size: int) -> Iterator[tuple[int, Sequence[I
         yield start, items[start : start + size]
 
 
-def feature_counts(database: Path) -> tuple[dict[str, int], dict[str, int]]:
-    """By the name of the copy: how many features it has, and how many matches with its best partner."""
+def feature_counts(database: Path) -> tuple[dict[str, int], dict[str, tuple[int, str]]]:
+    """By the name of the copy: how many features it has, and how many matches with its best partner, and which."""
     from solver.capture.colmap_library import pycolmap
 
     with pycolmap.Database.open(database) as content:
         names = {image.image_id: image.name for image in content.read_all_images()}
         features = {name: content.num_keypoints_for_image(image_id) for image_id, name in names.items()}
-        best = dict.fromkeys(names.values(), 0)
+        best = dict.fromkeys(names.values(), (0, ""))
         pair_ids, geometries = content.read_two_view_geometries()
         for pair_id, geometry in zip(pair_ids, geometries, strict=True):
-            for image_id in pycolmap.pair_id_to_image_pair(pair_id):
-                best[names[image_id]] = max(best[names[image_id]], len(geometry.inlier_matches))
+            first, second = (names[image_id] for image_id in pycolmap.pair_id_to_image_pair(pair_id))
+            matches = len(geometry.inlier_matches)
+            best[first] = max(best[first], (matches, second))
+            best[second] = max(best[second], (matches, first))
     return features, best
