@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from solver.capture.images import open_image
+from solver.capture.images import GARBLED_EXIF, exif_of, open_image
 from solver.capture.raw import is_raw, raw_size, raw_tags
 from solver.capture.sensors import sensor_width_of_model
 
@@ -39,7 +39,6 @@ _EQUIVALENT_TOLERANCE = 0.15  # the equivalent is a whole number, and makers rou
 _FULL_FRAME_DIAGONAL_MM = math.hypot(36, 24)
 _FARTHEST_MM = 1e6  # of a focus distance; beyond is infinity
 _ABSENT = frozenset({0, 0xFFFF, 0xFFFFFFFF})  # numbers that stand for none
-_GARBLED = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -100,14 +99,11 @@ def focal_length_px(exif: Exif, width: int, height: int) -> float | None:
 def _entries(image: Any) -> dict[int, Any]:
     """The image's entries, its main and its Exif folder in one; one that is garbled does not spoil the other."""
     result: dict[int, Any] = {}
-    try:
-        tags = image.getexif()
-    except _GARBLED:
-        return result
+    tags = exif_of(image)
     for folder in (lambda: dict(tags), lambda: dict(tags.get_ifd(_EXIF_FOLDER))):
         try:
             result |= folder()
-        except _GARBLED:
+        except GARBLED_EXIF:
             continue
     return result
 

@@ -53,8 +53,10 @@ _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE_TAG = 258
 _EXIF_FOLDER, _INTEROPERABILITY_FOLDER = 0x8769, 0xA005
 _COLOUR_SPACE_TAG, _INTEROPERABILITY_INDEX_TAG = 0xA001, 1
-# What Pillow raises on broken files, as its decoders do not agree on one kind.
-_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+# What Pillow raises on broken metadata.
+GARBLED_EXIF = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error)
+# What it raises on broken files, as its decoders do not agree on one kind.
+_DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError, struct.error, zlib.error)
 
 
 @contextmanager
@@ -87,7 +89,9 @@ def open_image(path: Path) -> "Iterator[Image.Image]":
             remedy="reduce its size, or remove it",
         ) from None
     except _DECODING_ERRORS as error:
-        if isinstance(error, OSError) and path.is_file() and path.stat().st_size == 0:
+        if isinstance(error, MemoryError):  # or a broken file that claims gigabytes
+            reason = "it takes more memory than there is"
+        elif isinstance(error, OSError) and path.is_file() and path.stat().st_size == 0:
             reason = "the file is empty"
         else:
             reason = " ".join(str(error).split()).replace(str(path), "the file") or type(error).__name__
@@ -133,8 +137,11 @@ def check_image(path: Path) -> None:
         if image.mode == "F":
             raise ValueError("its pixels are floating-point numbers")
         # JPEG's own reduction skips most of the arithmetic and still walks through the whole stream.
+        deep = _is_deep(path, image)
         image.draft("RGB", (image.width // 8, image.height // 8))
         image.load()
+    if deep:  # other libraries decode it, which have their own mind on what is broken
+        decode(path)
 
 
 def decode(path: Path, at_least: int | None = None) -> np.ndarray:
@@ -169,11 +176,28 @@ def decode(path: Path, at_least: int | None = None) -> np.ndarray:
     return to_srgb(pixels, profile) if profile else pixels
 
 
+def exif_of(image: "Image.Image") -> "Image.Exif":
+    """The metadata of an image that `open_image` opened; empty where it is absent or garbled.
+
+    Of PNG only what stands before the pixels, as the standard wants it: Pillow would decode them all to look behind.
+    """
+    from PIL import Image
+
+    try:
+        if image.format != "PNG":
+            return image.getexif()
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))
+        return exif
+    except GARBLED_EXIF:
+        return Image.Exif()
+
+
 def _orientation(image: "Image.Image") -> int:
     """EXIF's orientation, 1 to 8; 1 where it is absent or garbled, since the pixels do not suffer by that."""
     try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _DECODING_ERRORS:
+        value = exif_of(image).get(_ORIENTATION_TAG, 1)
+    except GARBLED_EXIF:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -181,11 +205,11 @@ def _orientation(image: "Image.Image") -> int:
 def _adobe_rgb_by_exif(image: "Image.Image") -> MatrixProfile | None:
     """Adobe RGB where the camera says so by DCF's index in place of a profile."""
     try:
-        exif = image.getexif()
+        exif = exif_of(image)
         if exif.get_ifd(_EXIF_FOLDER).get(_COLOUR_SPACE_TAG) == 1:  # sRGB
             return None
         index = exif.get_ifd(_INTEROPERABILITY_FOLDER).get(_INTEROPERABILITY_INDEX_TAG)
-    except _DECODING_ERRORS:
+    except GARBLED_EXIF:
         return None
     return adobe_rgb() if isinstance(index, str) and index.startswith("R03") else None
 
@@ -201,21 +225,23 @@ def _shallow_pixels(image: "Image.Image", icc: bytes | None) -> np.ndarray:
 
 def _deep_pixels(path: Path, image: "Image.Image") -> tuple[np.ndarray, bool] | None:
     """16 bits, [H, W] or [H, W, 3] uint16, and whether they are upright already; None where there are no 16 bits."""
-    if image.format == "PNG" and _png_depth(path) == 16:
-        return _by_opencv(path), False
-    if image.format == "TIFF" and image.mode in ("RGB", "RGBA"):
-        bits = image.getexif().get(_BITS_PER_SAMPLE_TAG, 8)
-        if (max(bits) if isinstance(bits, tuple) else bits) == 16:
-            return _deep_tiff(path)
+    if _is_deep(path, image):
+        return (_by_opencv(path), False) if image.format == "PNG" else _deep_tiff(path)
     if image.mode.startswith("I"):
         upright = image.format == "TIFF"
         return np.asarray(image).clip(0, 65535).astype(np.uint16), upright
     return None
 
 
-def _png_depth(path: Path) -> int:
-    with path.open("rb") as file:
-        return file.read(25)[-1]
+def _is_deep(path: Path, image: "Image.Image") -> bool:
+    """Whether the file has 16 bits that Pillow would not keep: those of a PNG, or of a TIFF with colours."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(25)[-1] == 16
+    if image.format != "TIFF" or image.mode not in ("RGB", "RGBA"):
+        return False
+    bits = image.getexif().get(_BITS_PER_SAMPLE_TAG, 8)
+    return (max(bits) if isinstance(bits, tuple) else bits) == 16
 
 
 def _deep_tiff(path: Path) -> tuple[np.ndarray, bool]:
@@ -224,7 +250,7 @@ def _deep_tiff(path: Path) -> tuple[np.ndarray, bool]:
 
     try:
         pixels = tifffile.imread(path, key=0)
-    except (ValueError, tifffile.TiffFileError):
+    except (*GARBLED_EXIF, ZeroDivisionError, MemoryError, zlib.error, tifffile.TiffFileError):
         return _by_opencv(path), True
     if pixels.ndim != 3 or pixels.dtype != np.uint16:
         raise ValueError("its layout is unusual")
@@ -236,7 +262,10 @@ def _deep_tiff(path: Path) -> tuple[np.ndarray, bool]:
 def _by_opencv(path: Path) -> np.ndarray:
     import cv2
 
-    pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
     if pixels is None or pixels.dtype != np.uint16:
         raise ValueError("its data is damaged")
     if pixels.ndim == 2:
