@@ -22,7 +22,9 @@ _PAIRS = 3000  # of cameras, at most, that vote for an axis
 _LEAST_TURN = np.radians(8)  # smaller rotations have no reliable axis
 _AXIS_TOLERANCE = np.radians(2.5)  # between the axes of two pairs that agree
 _SLIDE = 0.03  # along the axis as a part of the distance between the two cameras, in a pair that turns and no more
-_AXIS_SUPPORT = 0.6  # share of the cameras that must have partners on the axis
+_AXIS_SUPPORT = 0.3  # share of the cameras that must have partners on the axis; a subject turned over has two axes
+_AXIS_DENSITY = 0.15  # share of those cameras' pairs that must agree with it: one in k for rounds at k heights
+_AXIS_CAMERAS = 5  # least number of those cameras
 _AXIS_SWEEP = np.radians(60)  # least angle that those cameras go round
 _PLANE_TRIALS = 500
 _PLANE_TOLERANCE = 0.01  # of the points' extent: thickness of a plane
@@ -99,38 +101,43 @@ def rotation_to_z(up: np.ndarray) -> np.ndarray:
 
 def _up(rotations: np.ndarray, centres: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, UprightBy, float]:
     """The direction that is up, [3], what tells it, and the share that agrees."""
-    mean, agreeing = mean_up(-rotations[:, 1])
-    axis = rotation_axis(rotations, centres)
-    if axis is not None and abs(axis[0] @ mean) > 0.1:
-        return axis[0] * np.sign(axis[0] @ mean), "axis", axis[1]
+    ups = -rotations[:, 1]
+    mean, group = mean_up(ups)
+    around = rotation_axis(rotations, centres)
+    if around is not None:
+        axis, members = around
+        lean = ups[members].mean(axis=0) @ axis
+        if abs(lean) > 0.1:
+            return axis * np.sign(lean), "axis", float(members.mean())
     plane = plane_under(points, centres, mean)
     if plane is not None:
         return plane[0], "plane", plane[1]
     # Where the cameras' horizontal axes lie all round, what they avoid is a direction, not a plane of them.
-    right = rotations[:, 0]
+    right = rotations[group, 0]
     values, vectors = np.linalg.eigh(right.T @ right / len(right))
-    if values[1] > 0.1 and values[0] < 0.15 * values[1] and abs(vectors[:, 0] @ mean) > 0.5:
-        return vectors[:, 0] * np.sign(vectors[:, 0] @ mean), "horizon", 1.0
-    return mean, "cameras", agreeing
+    lean = vectors[:, 0] @ mean
+    if values[1] > 0.1 and values[0] < 0.15 * values[1] and abs(lean) > 0.5:
+        return vectors[:, 0] * np.sign(lean), "horizon", float(group.mean())
+    return mean, "cameras", float(group.mean())
 
 
-def mean_up(ups: np.ndarray) -> tuple[np.ndarray, float]:
-    """The mean of the unit vectors `ups`, [N, 3], and the share of them that it is the mean of.
+def mean_up(ups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of the unit vectors `ups`, [N, 3], and which of them it is the mean of, [N] bool.
 
     They nearly cancel out where the subject was turned over between two rounds of photos. Then the larger group of
     them alone counts.
     """
-    mean, share = ups.mean(axis=0), 1.0
-    if np.linalg.norm(mean) < 0.3:
+    group = np.ones(len(ups), dtype=bool)
+    if np.linalg.norm(ups.mean(axis=0)) < 0.3:
         agreement = ups @ ups.T
         leader = agreement.clip(min=0).sum(axis=0).argmax()
         group = agreement[leader] > 0
-        mean, share = ups[group].mean(axis=0), float(group.mean())
-    return mean / np.linalg.norm(mean), share
+    mean = ups[group].mean(axis=0)
+    return mean / np.linalg.norm(mean), group
 
 
-def rotation_axis(rotations: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """The axis that cameras go round, and the share of the cameras that do; None where there is none.
+def rotation_axis(rotations: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The axis that cameras go round, and which of them do; None where there is none.
 
     Two photos of a subject on a turntable by a camera that stands still differ by a rotation about the turntable's
     axis, without a slide along it; so do two of a camera that is led round at one height. Rounds at several heights
@@ -141,13 +148,14 @@ def rotation_axis(rotations: np.ndarray, centres: np.ndarray) -> tuple[np.ndarra
         centres: of the cameras, [N, 3], world.
 
     Returns:
-        The axis, [3], of unit length and either sign, and the share of the cameras that have partners on it.
+        The axis, [3], of unit length and either sign, and which cameras have partners on it, [N] bool.
     """
     count = len(rotations)
     first, second = np.triu_indices(count, k=1)
     if len(first) > _PAIRS:
         chosen = np.random.default_rng(0).choice(len(first), _PAIRS, replace=False)
         first, second = first[chosen], second[chosen]
+    pairs = first, second
     turns = np.einsum("nji,njk->nik", rotations[second], rotations[first])  # camera `first` to `second`, in the world
     # The axis of a rotation stands in its antisymmetric part, times the sine of its angle.
     skew = np.stack(
@@ -159,7 +167,7 @@ def rotation_axis(rotations: np.ndarray, centres: np.ndarray) -> tuple[np.ndarra
     usable = (sine > np.sin(_LEAST_TURN)) & (distance > 1e-9 * (1 + np.abs(centres).max()))
     axes = np.where(usable[:, None], skew / (2 * np.maximum(sine, 1e-12))[:, None], 0)
     pure = usable & (np.abs((axes * between).sum(axis=1)) < _SLIDE * distance)
-    if count < 4 or pure.sum() < 3:
+    if pure.sum() < 3:
         return None
     axes, first, second = axes[pure], first[pure], second[pure]
     agreeing = np.abs(axes @ axes.T) > np.cos(_AXIS_TOLERANCE)
@@ -171,10 +179,11 @@ def rotation_axis(rotations: np.ndarray, centres: np.ndarray) -> tuple[np.ndarra
     # A camera counts if it has two partners: single pairs agree by chance.
     partners = np.bincount(first[members], minlength=count) + np.bincount(second[members], minlength=count)
     on_axis = partners >= 2
-    support = float(on_axis.mean())
-    if support < _AXIS_SUPPORT or _sweep(centres[on_axis], axis) < _AXIS_SWEEP:
+    cameras = int(on_axis.sum())
+    tried = (on_axis[pairs[0]] & on_axis[pairs[1]]).sum()
+    if cameras < max(_AXIS_CAMERAS, _AXIS_SUPPORT * count) or members.sum() < _AXIS_DENSITY * tried:
         return None
-    return axis, support
+    return (axis, on_axis) if _sweep(centres[on_axis], axis) >= _AXIS_SWEEP else None
 
 
 def _sweep(centres: np.ndarray, axis: np.ndarray) -> float:
