@@ -156,7 +156,7 @@ def test_mistakes_are_told(result, tmp_path):
         pixel_kernel(result, "flower", 4, 0)
     with pytest.raises(SolverError, match=r"flower\.exr: no surface was found at pixel \(0, 0\)"):
         pixel_kernel(result, "flower", 0, 0)
-    with pytest.raises(SolverError, match=r"gone\.exr: the image is missing"):
+    with pytest.raises(SolverError, match=r"gone\.exr: the image is missing; reconstruct again"):
         pixel_kernel(result, "gone", 0, 0)
     with pytest.raises(SolverError, match="description is missing"):
         pixel_kernel(tmp_path, "flower", 0, 0)
