@@ -13,7 +13,7 @@ from solver.optics.circle_of_confusion import SHARP_COC_PX
 
 _LEAST_CORRELATION = 0.9  # of the overviews of two photos of one pose
 _REFOCUSED_PX = 1.0  # change of the circle of confusion that noise does not make
-_REFOCUSED_SHARE = 0.2  # of the area, that must have changed so for the focus to be another
+_REFOCUSED_SHARE = 0.15  # of the area, that must have changed so for the focus to be another
 _COMPARED_NEXT = 2  # photos of a pose, in order, that each is compared with
 _LEAST_STACKED = 3  # photos that a stack is made of
 _STACK_HOLDS = 0.75  # of what any other photo of the pose has in focus, in a stack

@@ -10,7 +10,7 @@ import numpy as np
 from solver.capture.exif import Exif
 from solver.inspection.likeness import Likeness, Overview
 
-_ALIKE = 0.6  # correlation of two overviews from which they show the same things
+_ALIKE = 0.65  # correlation of two overviews from which they show the same things
 _LEAST_OVERLAP = 0.3  # of an overview, well exposed in both
 _LEAST_PHOTOS = 3  # compared with each other, for a spread to be told
 

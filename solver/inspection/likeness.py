@@ -26,7 +26,10 @@ _TEXTURED = 1.5 / 255  # standard deviation of the band in a tile that can be ma
 _TILE_AGREES = 0.6  # correlation of two aligned tiles of one pose
 _RESIDUAL = 0.005  # of the longest side: displacement that is left where poses are one
 _LEAST_TILES = 6  # that must be textured for a decision
-_AGREEING_SHARE = 0.35  # of the textured tiles, where poses are one; different blur makes the others differ
+_AGREEING_SHARE = 0.4  # of the textured tiles, where poses are one; different blur makes the others differ
+_CONTRADICTS = 0.85  # correlation of two tiles from which blur is no excuse for
+_CONTRADICTION = 0.01  # displacement, of the longest side
+_CONTRADICTING_SHARE = 0.15  # of the textured tiles, at most
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,17 @@ class Alignment:
     scale: float
     shift: tuple[float, float]  # rows and columns, of the longest side
     agreeing_share: float  # of the textured tiles
+    contradicting_share: float  # of the textured tiles, that are alike and yet lie elsewhere
     textured_tiles: int
 
     @property
     def same_pose(self) -> bool:
         """Whether all parts of the frame agree."""
-        return self.textured_tiles >= _LEAST_TILES and self.agreeing_share >= _AGREEING_SHARE
+        return (
+            self.textured_tiles >= _LEAST_TILES
+            and self.agreeing_share >= _AGREEING_SHARE
+            and self.contradicting_share <= _CONTRADICTING_SHARE
+        )
 
 
 def overview(photo: np.ndarray) -> Overview:  # [h, w, 3] uint8, sRGB
@@ -113,14 +121,21 @@ def align(first: np.ndarray, second: np.ndarray) -> Alignment:  # each [h, w, 3]
         more_scale, more_shift, residuals = _fit(centres, displacements, good)
         if step == _STEPS - 1:
             agrees = good & (residuals <= _RESIDUAL * longest)
+            contradicts = textured & (correlations > _CONTRADICTS) & (residuals > _CONTRADICTION * longest)
+            count = int(textured.sum())
             return Alignment(
                 scale=float(scale),
-                shift=(float(shift[0] / longest), float(shift[1] / longest)),
-                agreeing_share=float(agrees.sum() / textured.sum()),
-                textured_tiles=int(textured.sum()),
+                shift=_relative(shift, longest),
+                agreeing_share=float(agrees.sum() / count),
+                contradicting_share=float(contradicts.sum() / count),
+                textured_tiles=count,
             )
         scale, shift = scale * more_scale, shift + more_shift
-    return Alignment(float(scale), (float(shift[0] / longest), float(shift[1] / longest)), 0.0, int(textured.sum()))
+    return Alignment(float(scale), _relative(shift, longest), 0.0, 0.0, int(textured.sum()))
+
+
+def _relative(shift: np.ndarray, longest: int) -> tuple[float, float]:
+    return float(shift[0] / longest), float(shift[1] / longest)
 
 
 def _luminance(photo: np.ndarray) -> np.ndarray:
