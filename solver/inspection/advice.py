@@ -145,7 +145,7 @@ def _focus(findings: Findings) -> Iterator[Advice]:
         )
     repeated = [*findings.views.stacks, *(i for g in (*findings.views.copies, *findings.views.repeats) for i in g[1:])]
     sharp = sum(photo.in_focus_share or 0.0 for i, photo in enumerate(findings.photos) if i not in repeated)
-    if sharp < _WANTED_SHARP and len(findings.photos) >= _WANTED_SHARP:
+    if sharp < _WANTED_SHARP and viewpoints(findings) >= _FEW_VIEWS:  # with fewer, that is what is told
         yield Advice(
             "little_in_focus",
             f"a typical photo has {100 * middle:.0f} % in focus, so that each part of the subject is sharp in about "
