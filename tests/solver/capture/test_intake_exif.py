@@ -24,7 +24,7 @@ def read(tmp_path):
         exif = Image.Exif()
         exif[0x010F] = "Nobody"
         exif.get_ifd(0x8769).update(tags)
-        Image.new("RGB", size).save(tmp_path / f"photo.{suffix}", exif=exif)
+        Image.new("RGB", size).save(tmp_path / f"photo.{suffix}", exif=exif.tobytes())
         return read_exif(tmp_path / f"photo.{suffix}")
 
     return write_and_read
