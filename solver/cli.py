@@ -28,6 +28,7 @@ class Reconstruct:
     capture: tyro.conf.Positional[Path]  # folder of photos, alone or with cameras, or a file of cameras
     output: Path  # result folder; created where needed
     masks: Path | None = None  # folder of masks named like the photos, white on the subject
+    make_masks: Literal["no", "auto", "yes"] = "no"  # from the photos; auto does it where the background is plain
     photos: Path | None = None  # folder of the photos, where they are not beside the file of cameras
     upright: Literal["auto", "always", "never"] = "auto"  # Z up, subject at the origin; auto: not with others' cameras
     scale_bar: Path | None = None  # JSON file of points picked in photos, a known distance apart (docs/formats.md)
@@ -71,6 +72,7 @@ class Reconstruct:
             output=self.output,
             settings=settings,
             masks=self.masks,
+            make_masks=self.make_masks,
             photos=self.photos,
             upright=self.upright,
             scale_bar=self.scale_bar,

@@ -11,6 +11,7 @@ import torch
 from solver.cancellation import Cancellation
 from solver.capture import load_capture
 from solver.capture.loading import UprightChoice
+from solver.capture.mask_making import MakeMasks
 from solver.capture.overrides import LensOverrides
 from solver.capture.photos import list_images
 from solver.capture.types import Capture
@@ -44,6 +45,7 @@ class Job:
     output: Path
     settings: ReconstructionSettings
     masks: Path | None = None
+    make_masks: MakeMasks = "no"  # where there are none
     photos: Path | None = None  # folder of them, where it is not beside the file of cameras
     upright: UprightChoice = "auto"
     scale_bar: Path | None = None  # file of picked points
@@ -115,6 +117,7 @@ def _read(job: Job, output: Path, reporter: Reporter) -> Capture:
         job.capture,
         photos=job.photos,
         masks=job.masks,
+        mask_making=job.make_masks,
         upright=job.upright,
         scale_bar=job.scale_bar,
         marker_mm=job.marker_mm,

@@ -9,6 +9,7 @@ import numpy as np
 
 from solver.capture import transforms
 from solver.capture.images import image_size, working_camera
+from solver.capture.mask_making import MakeMasks, with_made_masks
 from solver.capture.overrides import LensOverrides
 from solver.capture.types import Capture, Photo
 from solver.errors import SolverError
@@ -34,6 +35,7 @@ def load_capture(
     scale_bar: Path | None = None,
     marker_mm: float | None = None,
     overrides: LensOverrides | None = None,
+    mask_making: MakeMasks = "no",
     reporter: Reporter | None = None,
 ) -> Capture:
     """Read a capture: photos with a file of their cameras, with a COLMAP model, or alone.
@@ -54,6 +56,8 @@ def load_capture(
             capture is used if it is there. See docs/formats.md.
         marker_mm: side of the ArUco markers in the photos, millimetres, if there are any.
         overrides: what the user says about the lens; it beats what photos and files say.
+        mask_making: whether to make masks from the photos, where no photo has one: "auto" where the background is
+            plain, or stands still behind a turntable. They are kept with the poses, or beside known ones.
         reporter: gets the stages `read` and `poses`, their progress and warnings.
 
     Raises:
@@ -63,7 +67,11 @@ def load_capture(
     reporter = reporter or Reporter()
     overrides = overrides or LensOverrides()
     reporter.stage("read", "Reading photos")
-    capture, arbitrary = _load(path, photos, masks, Path(poses_folder).absolute(), train_on_sharp, overrides, reporter)
+    capture, arbitrary = _load(
+        path, photos, masks, Path(poses_folder).absolute(), train_on_sharp, overrides, mask_making, reporter
+    )
+    if mask_making != "no" and not capture.poses_found:
+        capture = with_made_masks(capture, Path(poses_folder).absolute().with_name("masks"), mask_making, reporter)
     capture = capture.with_photos(tuple(overrides.of_photo(photo) for photo in capture.photos))
     if len(capture.photos) < 2:
         raise SolverError("the capture has one photo", where=path, remedy="add photos from other viewpoints")
@@ -97,6 +105,7 @@ def _load(
     poses_folder: Path,
     sharp_images_needed: bool,
     overrides: LensOverrides,
+    mask_making: MakeMasks,
     reporter: Reporter,
 ) -> tuple[Capture, bool]:
     """The capture, and whether its world is turned and placed at random."""
@@ -124,7 +133,14 @@ def _load(
         )
     from solver.capture.structure_from_motion import load_plain_photos
 
-    capture = load_plain_photos(path, masks=masks, poses_folder=poses_folder, reporter=reporter, overrides=overrides)
+    capture = load_plain_photos(
+        path,
+        masks=masks,
+        poses_folder=poses_folder,
+        reporter=reporter,
+        overrides=overrides,
+        mask_making=mask_making,
+    )
     return capture, True
 
 

@@ -181,8 +181,13 @@ def _set_lens_free(model: "pycolmap.Reconstruction") -> None:
     options.print_summary = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
     options.ceres.loss_function_scale = _ROBUST_SCALE_PX
+    config = pycolmap.BundleAdjustmentConfig()
+    for image_id in model.reg_image_ids():
+        config.add_image(image_id)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
     for options.refine_extra_params in (False, True):
-        pycolmap.bundle_adjustment(model, options)
+        # pycolmap.bundle_adjustment would do the same, and set the library's log level to its most talkative.
+        pycolmap.create_default_bundle_adjuster(options, config, model).solve()
     model.update_point_3d_errors()
 
 

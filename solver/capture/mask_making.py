@@ -8,15 +8,19 @@ subject. Works at thumbnail size, since the masks need to be no sharper than blu
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from solver.capture import keeping
 from solver.capture.features import Progress
 from solver.capture.images import decode
+from solver.capture.types import Capture
 from solver.errors import SolverError
+from solver.events import Reporter
+from solver.files import read_json, write_json
 
 MakeMasks = Literal["no", "auto", "yes"]
 Background = Literal["plain", "standing", "other"]
@@ -32,6 +36,9 @@ _AREAS = (0.005, 0.8)  # of the frame, that a subject takes
 _PART = 0.25  # of the largest part's area: smaller parts are not the subject
 _CONFIDENT_SHARE = 0.85  # of the photos whose masks look right
 _ITERATIONS = 4  # of GrabCut
+
+_FORMAT = 1  # of a kept folder of masks; a change makes old ones be made anew
+_REPORT_FILE = "report.json"
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,42 @@ def make_masks(photos: Mapping[str, Path], folder: Path, progress: Progress) -> 
     known = standing is not None or plain >= _CONFIDENT_SHARE * len(photos)
     background: Background = "standing" if standing is not None else "plain" if known else "other"
     return MadeMasks(masks, background, known and good >= _CONFIDENT_SHARE * len(photos))
+
+
+def with_made_masks(capture: Capture, folder: Path, choice: MakeMasks, reporter: Reporter) -> Capture:
+    """The capture with masks made of its photos, unless one of them has a mask already.
+
+    Args:
+        capture: photos as they are trained on.
+        folder: where the masks are kept and found again.
+        choice: "auto" leaves it be where the background is neither plain nor standing still.
+        reporter: gets the stage `masks`, its progress, and a warning that says what was done.
+
+    Raises:
+        SolverError: see `solver.capture.images.open_image` and `solver.capture.keeping.keep`.
+    """
+    photos = {photo.name: photo.image_path for photo in capture.photos}
+    if choice == "no" or any(photo.mask_path for photo in capture.photos):
+        return capture
+    key = {"format": _FORMAT, "choice": choice, "photos": keeping.fingerprint(photos.values())}
+
+    def make(aside: Path) -> None:
+        reporter.stage("masks", "Making masks")
+        made = make_masks(photos, aside, reporter.progress)
+        if not made.confident and choice == "auto":
+            for mask in made.masks.values():
+                mask.unlink()
+        write_json(aside / _REPORT_FILE, {"told": made_from(made, len(photos), choice)})
+
+    keeping.keep(folder, key, make)
+    reporter.warning(read_json(folder / _REPORT_FILE, "the record of the masks")["told"])
+    masks = {name: folder / f"{name}.png" for name in photos}
+    return capture.with_photos(
+        tuple(
+            replace(photo, mask_path=masks[photo.name] if masks[photo.name].is_file() else None)
+            for photo in capture.photos
+        )
+    )
 
 
 def made_from(made: MadeMasks, photos: int, choice: MakeMasks) -> str:
