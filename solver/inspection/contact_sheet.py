@@ -121,7 +121,7 @@ def _draw_head(
     ramp = tint(np.interp(np.linspace(0, len(_STEPS_PX) - 1, width), range(len(_STEPS_PX)), _STEPS_PX))
     bar = np.tile(ramp.round().astype(np.uint8), (10, 1, 1))
     sheet.paste(Image.fromarray(bar), (left, _MARGIN + 18))
-    draw.text((left - 12, _MARGIN + 23), "grey: no texture to tell", _GREY, _font(14), anchor="rm")
+    draw.text((left - 12, _MARGIN + 23), "grey: unknown, or masked out", _GREY, _font(14), anchor="rm")
     draw.text((left, _MARGIN + 12), "in focus", _GOOD, _font(14), anchor="ls")
     draw.text((left + width, _MARGIN + 12), f"blur disc, px of {inspected}", _GREY, _font(14), anchor="rs")
     for place, step in enumerate(_STEPS_PX):
