@@ -189,7 +189,7 @@ def _require_place_for_result(output: Path, capture: Path) -> None:
     if not output.is_dir():
         return
     remedy = "choose another output folder"
-    if output.resolve() == capture.resolve():
+    if capture.exists() and output.samefile(capture):
         raise SolverError("the output folder is the capture itself", where=output, remedy=remedy)
     if any(image.name != _PREVIEW for image in list_images(output)):
         raise SolverError("the output folder holds photos", where=output, remedy=remedy)

@@ -19,7 +19,6 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 
 from solver.errors import SolverError
-from solver.optics.colour import linear_to_srgb
 
 if TYPE_CHECKING:
     import rawpy
@@ -115,22 +114,19 @@ def develop(path: Path) -> np.ndarray:
     Raises:
         SolverError: see `open_raw`.
     """
+    import rawpy
+
     balance = white_balance(path)
     with open_raw(path) as raw:
-        linear = raw.postprocess(
+        return raw.postprocess(
+            # Twice as fast as LibRaw's usual one; reduced to the size worked at, they are alike.
+            demosaic_algorithm=rawpy.DemosaicAlgorithm.PPG,
             user_wb=list(balance),
             no_auto_bright=True,
             adjust_maximum_thr=0,  # the white level is the camera's, not the brightest pixel's
-            gamma=(1, 1),
+            gamma=(2.4, 12.92),  # sRGB's
             output_bps=16,
         )
-    return _transfer_table()[linear]
-
-
-@lru_cache(maxsize=1)
-def _transfer_table() -> np.ndarray:
-    """The sRGB value of each linear one, [65536] uint16."""
-    return np.rint(linear_to_srgb(np.arange(65536) / 65535) * 65535).astype(np.uint16)
 
 
 def white_balance(path: Path) -> tuple[float, ...]:
