@@ -78,12 +78,6 @@ def inspected_size(photo: InspectedPhoto) -> int:
     return min(INSPECTED_SIZE_PX, max(photo.width, photo.height))
 
 
-def sentence(text: str) -> str:
-    """`text` with a capital letter at its start, unless that is a file's name."""
-    word = text.split(maxsplit=1)[0] if text.strip() else ""
-    return text if "." in word or "_" in word else text[:1].upper() + text[1:]
-
-
 def _unreadable(findings: Findings) -> Iterator[Advice]:
     for photo in findings.unreadable:
         yield Advice(
@@ -139,7 +133,7 @@ def _focus(findings: Findings) -> Iterator[Advice]:
         told = f" (EXIF: {distances[0]:.0f} mm)" if distances and max(distances) < 1.02 * min(distances) else ""
         yield Advice(
             "same_focus",
-            f"all photos focus on about the same distance{told}, the same part of the frame being sharp in each "
+            f"all photos focus at about the same distance{told}, the same part of the frame being sharp in each "
             f"(correlation {findings.focus_likeness:.2f}): move the focus between shots, "
             "through the depth of the subject",
         )

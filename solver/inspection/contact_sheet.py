@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from solver.files import written_aside
-from solver.inspection.advice import Advice, blurred_all_over, inspected_size, sentence
+from solver.inspection.advice import Advice, blurred_all_over, inspected_size
 from solver.inspection.folder import Findings
-from solver.inspection.photos import InspectedPhoto
+from solver.inspection.photos import InspectedPhoto, printable
 from solver.inspection.report import flags, settings_line, summary
 from solver.inspection.sharpness_map import LARGEST_COC_PX
 from solver.optics.circle_of_confusion import SHARP_COC_PX
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 1600
 _MARGIN, _GAP, _CAPTION = 32, 14, 50  # px: round the sheet, between photos, of the text below one
-_COLUMNS = ((6, 3), (24, 4), (60, 5))  # photos up to which there are so many columns
-_MOST_COLUMNS = 6
+_COLUMNS = ((6, 3), (24, 4), (60, 5), (300, 6))  # photos up to which there are so many columns
+_MOST_COLUMNS = 10
 _LINE, _HEAD_LINE = 24, 22  # px
 _LARGEST_HEIGHT = 32_000  # px; what a JPEG and its readers can hold
 _LISTED_ADVICE = 8
@@ -99,10 +99,16 @@ def _tile_shape(photos: Sequence[InspectedPhoto]) -> float:
 
 def _head_lines(findings: Findings, advice: Sequence[Advice]) -> list[tuple[str, tuple[int, int, int]]]:
     lines = [(line, _GREY) for line in summary(findings)[1:]]
-    lines += [(item.message, _FAIR) for item in advice[:_LISTED_ADVICE]]
+    lines += [(_sentence(item), _FAIR) for item in advice[:_LISTED_ADVICE]]
     if len(advice) > _LISTED_ADVICE:
         lines.append((f"and {len(advice) - _LISTED_ADVICE} more", _FAIR))
     return lines
+
+
+def _sentence(item: Advice) -> str:
+    """The message with a capital letter, unless it begins with the name of a photo."""
+    named = item.photos and item.message.startswith(item.photos[0])
+    return item.message if named else item.message[:1].upper() + item.message[1:]
 
 
 def _draw_head(
@@ -114,7 +120,7 @@ def _draw_head(
     from PIL import Image
 
     named = findings.folder.parts[-2:] if findings.folder.name in ("images", "photos") else [findings.folder.name]
-    title = f"{'/'.join(named)}: {summary(findings)[0].split(' in ')[0]}"
+    title = f"{printable('/'.join(named))}: {summary(findings)[0].split(' in ')[0]}"
     draw.text((_MARGIN, _MARGIN - 4), _fitted(draw, title, 30, 1000), _BRIGHT, _font(30), anchor="lt")
     inspected = max(inspected_size(photo) for photo in findings.photos)
     width, left = 300, _WIDTH - _MARGIN - 300
@@ -129,7 +135,7 @@ def _draw_head(
         draw.text((left + place * width // 4, _MARGIN + 32), f"{step:g}", _GREY, _font(13), anchor=anchor)
     for row, (text, colour) in enumerate(lines):
         at = (_MARGIN, _MARGIN + 48 + row * _LINE)
-        draw.text(at, _fitted(draw, sentence(text), 17, _WIDTH - 2 * _MARGIN), colour, _font(17), anchor="lt")
+        draw.text(at, _fitted(draw, text, 17, _WIDTH - 2 * _MARGIN), colour, _font(17), anchor="lt")
 
 
 def _draw_photo(
@@ -157,7 +163,7 @@ def _draw_photo(
     told = "unknown" if share is None else f"{100 * share:.0f} % in focus"
     told_width = draw.textlength(told, _font(16))
     draw.text((left + width, base + 26), told, colour, _font(16), anchor="rs")
-    name = _fitted(draw, photo.path.name, 16, width - told_width - 10)
+    name = _fitted(draw, photo.name, 16, width - told_width - 10)
     draw.text((left, base + 26), name, _BRIGHT, _font(16), anchor="ls")
     draw.text((left, base + 44), _fitted(draw, settings_line(photo), 13, width), _GREY, _font(13), anchor="ls")
 

@@ -15,7 +15,7 @@ from solver.inspection.brackets import Views, find_views
 from solver.inspection.exposure import Exposure, compare_exposures
 from solver.inspection.focus_variety import focus_likeness
 from solver.inspection.likeness import likenesses, overview
-from solver.inspection.photos import InspectedPhoto, inspect_photo
+from solver.inspection.photos import InspectedPhoto, inspect_photo, printable
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def inspect_folder(
     if not photos:
         name, reason = next(iter(unreadable.items()))
         raise SolverError(
-            f"none of the {len(images)} photos can be read; of {name}: {reason}",
+            f"none of the {len(images)} photos can be read; of {printable(name)}: {reason}",
             where=path,
             remedy="copy them from the camera again",
         )
@@ -82,7 +82,7 @@ def inspect_folder(
     return Findings(
         folder=path,
         photos=tuple(photos),
-        unreadable=tuple(UnreadablePhoto(name, reason) for name, reason in sorted(unreadable.items())),
+        unreadable=tuple(UnreadablePhoto(printable(name), reason) for name, reason in sorted(unreadable.items())),
         views=views,
         exposure=compare_exposures([photo.exif for photo in photos], overviews, alike),
         focus_likeness=focus_likeness([photo.coc_px for photo in photos]),

@@ -42,8 +42,13 @@ class InspectedPhoto:
 
     @property
     def name(self) -> str:
-        """The file's name."""
-        return self.path.name
+        """The file's name, as far as it can be printed."""
+        return printable(self.path.name)
+
+
+def printable(text: str) -> str:
+    """`text` with question marks for what is no text, as bytes of another encoding in the name of a file."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def inspect_photo(path: Path, mask: Path | None = None, overrides: LensOverrides | None = None) -> InspectedPhoto:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was found in a folder of photos: as a table for people, and as JSON for programs."""
 
+import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,12 +11,13 @@ from rich.text import Text
 
 from solver.inspection.advice import Advice, blurred_all_over, odd_cameras, viewpoints
 from solver.inspection.folder import Findings
-from solver.inspection.photos import INSPECTED_SIZE_PX, InspectedPhoto
+from solver.inspection.photos import INSPECTED_SIZE_PX, InspectedPhoto, printable
 from solver.optics.circle_of_confusion import SHARP_COC_PX
 
 FORMAT_VERSION = 1
 _PLAIN_WIDTH = 110  # of the table, where no terminal tells its own
 _BAR = 10  # characters
+_BLOCKS, _PLAIN_BLOCKS = "█░", "#."
 _TOLD_STOPS = 0.3  # of spread, from which each photo's exposure is listed
 
 
@@ -79,6 +81,9 @@ def print_table(findings: Findings, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     if not console.is_terminal:
         console.width = _PLAIN_WIDTH
+    unicode = console.encoding.lower().startswith("utf")
+    if not unicode and isinstance(console.file, io.TextIOWrapper):
+        console.file.reconfigure(errors="replace")
     for line in summary(findings):
         console.print(line, markup=False)
     columns = [(title, value) for title, value in _COLUMNS if _varies(findings.photos, value)]
@@ -92,9 +97,9 @@ def print_table(findings: Findings, console: Console | None = None) -> None:
     if uneven:
         table.add_column("stops", justify="right", no_wrap=True)
     table.add_column("")
-    marks = flags(findings)
+    marks, blocks = flags(findings), _BLOCKS if unicode else _PLAIN_BLOCKS
     for index, photo in enumerate(findings.photos):
-        cells = [Text(photo.name), *(Text(value(photo)) for _, value in columns), _focus_cell(photo)]
+        cells = [Text(photo.name), *(Text(value(photo)) for _, value in columns), _focus_cell(photo, blocks)]
         if uneven:
             cells.append(Text(_stops(findings, index)))
         table.add_row(*cells, Text(", ".join(marks[index]), style="yellow"))
@@ -105,16 +110,19 @@ def summary(findings: Findings) -> list[str]:
     """A few lines about the folder as a whole: what all photos share, and what was found."""
     photos, views = findings.photos, findings.views
     shared = [value(photos[0]) for _, value in _COLUMNS if not _varies(photos, value) and value(photos[0])]
-    lines = [f"{'1 photo' if len(photos) == 1 else f'{len(photos)} photos'} in {findings.folder}", ", ".join(shared)]
+    lines = [
+        f"{'1 photo' if len(photos) == 1 else f'{len(photos)} photos'} in {printable(str(findings.folder))}",
+        ", ".join(shared),
+    ]
     found = []
     if views.brackets:
         sizes = sorted({len(bracket) for bracket in views.brackets})
         size = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
         number = "1 focus bracket" if len(views.brackets) == 1 else f"{len(views.brackets)} focus brackets"
         found.append(f"{number} of {size} photos")
-    count = viewpoints(findings)
-    if count < len(photos):
-        found.append("1 viewpoint" if count == 1 else f"{count} viewpoints")
+    places = viewpoints(findings)
+    if places < len(photos):
+        found.append("1 viewpoint" if places == 1 else f"{places} viewpoints")
     for name, stops in (
         ("settings", findings.exposure.settings_spread_stops),
         ("brightness", findings.exposure.brightness_spread_stops),
@@ -124,7 +132,8 @@ def summary(findings: Findings) -> list[str]:
     masked = sum(photo.masked for photo in photos)
     if masked:
         found.append(f"{masked} masks")
-    lines.append(", ".join(found))
+    told = ", ".join(found)
+    lines.append(told[:1].upper() + told[1:])
     return [line for line in lines if line]
 
 
@@ -164,13 +173,13 @@ def _varies(photos: Sequence[InspectedPhoto], value: Callable[[InspectedPhoto], 
     return len({value(photo) for photo in photos}) > 1
 
 
-def _focus_cell(photo: InspectedPhoto) -> Text:
+def _focus_cell(photo: InspectedPhoto, blocks: str) -> Text:
     if photo.in_focus_share is None:
         return Text("?", style="dim")
     filled = round(_BAR * photo.in_focus_share)
     style = "red" if blurred_all_over(photo) else "green"
     return Text.assemble(
-        (f"{100 * photo.in_focus_share:3.0f} % ", ""), ("█" * filled, style), ("░" * (_BAR - filled), "dim")
+        (f"{100 * photo.in_focus_share:3.0f} % ", ""), (blocks[0] * filled, style), (blocks[1] * (_BAR - filled), "dim")
     )
 
 

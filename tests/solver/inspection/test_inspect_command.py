@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m solver inspect` on folders of photos."""
 
+import io
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from solver.capture.exif import Exif
 from solver.cli import main
+from solver.inspection.folder import inspect_folder
 from solver.inspection.photos import INSPECTED_SIZE_PX, inspect_photo, read_reduced
+from solver.inspection.report import print_table
 
 from .leaves import WIDTH, developed, exif_of, focused_at, save
 
@@ -151,3 +157,18 @@ def test_raw_photos_beside_their_jpegs_are_passed_over(folder, tmp_path):
     (folder / "shot 0.cr2").write_bytes(b"raw")
     content = inspected(folder, tmp_path)
     assert len(content["photos"]) == 4 and not content["unreadable"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
+def test_names_that_are_no_text_are_printed(folder, tmp_path, capsys):
+    (folder / "shot 3.jpg").rename(folder / os.fsdecode(b"shot \xff.jpg"))
+    content = inspected(folder, tmp_path, "--sheet", str(tmp_path / "sheet.jpg"))
+    assert content["photos"][3]["name"] == "shot ?.jpg"
+    assert "shot ?.jpg" in capsys.readouterr().out
+
+
+def test_a_terminal_without_block_characters_gets_plain_ones(folder):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    print_table(inspect_folder(folder), Console(file=out))
+    out.flush()
+    assert "##" in out.buffer.getvalue().decode("ascii")

@@ -5,6 +5,9 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from solver.inspection.sharpness_map import LARGEST_COC_PX, sharpness_map
@@ -117,3 +120,21 @@ def test_black_and_white_photos_are_unknown(value):
     assert found.known_share() == 0
     assert found.share_in_focus() is None
     assert found.sharpest_px() is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    arrays(
+        np.uint8,
+        st.tuples(st.integers(8, 40), st.integers(8, 40), st.just(3)),
+        elements=st.sampled_from([0, 1, 60, 128, 250, 255]),
+    )
+)
+def test_any_picture_gives_sane_numbers(picture):
+    found = sharpness_map(picture)
+    share = found.share_in_focus()
+    assert share is None or 0 <= share <= 1
+    assert 0 <= found.known_share() <= 1
+    known = found.coc_px[np.isfinite(found.coc_px)]
+    assert ((known >= 0) & (known <= LARGEST_COC_PX)).all()
+    assert 0 <= found.noise < 0.1
