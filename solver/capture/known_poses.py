@@ -12,9 +12,10 @@ from solver.capture import keeping, metashape, reality_capture
 from solver.capture.camera_file import CameraFile, CameraFrame
 from solver.capture.distortion import BrownLens, undistort
 from solver.capture.exif import read_exif
-from solver.capture.images import IMAGE_SUFFIXES, check_image
+from solver.capture.images import IMAGE_SUFFIXES
 from solver.capture.masks import FOLDER_NAME as MASKS
 from solver.capture.masks import find_masks
+from solver.capture.photos import readable
 from solver.capture.points import read_points
 from solver.capture.transforms import FILE_NAME, number, read_transforms
 from solver.capture.types import Capture, Photo, Scale
@@ -63,10 +64,8 @@ def load_known_poses(
     file = path / FILE_NAME if path.is_dir() else path
     content = _read(file, photos)
     root = file.parent
-    frames = {frame.name: frame for frame in content.frames}
-    for done, frame in enumerate(content.frames):
-        check_image(frame.image_path)
-        reporter.progress(done + 1, len(frames))
+    usable = set(readable([frame.image_path for frame in content.frames], reporter))
+    frames = {frame.name: frame for frame in content.frames if frame.image_path in usable}
     beside = [root / MASKS, *((content.frames[0].image_path.parent.parent / MASKS,) if content.frames else ())]
     found = find_masks(
         {name: frame.image_path for name, frame in frames.items()},

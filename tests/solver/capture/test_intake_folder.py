@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from solver.capture import load_capture
 from solver.capture.images import load_photo
 from solver.capture.photos import find_photos, list_images
 from solver.capture.types import Camera, Photo
@@ -207,3 +208,16 @@ def test_a_folder_that_may_not_be_written_to_or_read(open_folder):
 def test_listing_leaves_out_what_is_hidden(folder):
     write(folder / "._p 1 ä.jpg")  # as macOS leaves beside each file on a card
     assert len(list_images(folder)) == 5
+
+
+def test_a_broken_photo_whose_pose_is_known(write_capture):
+    folder = write_capture(count=4)
+    path = folder / "images" / "photo_2.png"
+    path.write_bytes(path.read_bytes()[:5000])
+    reporter = Reporter()
+    capture = load_capture(folder, poses_folder=folder.parent / "poses", find_points=False, reporter=reporter)
+    assert [photo.name for photo in capture.photos] == ["photo_0", "photo_1", "photo_3"]
+    assert reporter.warnings[0].startswith(f"{path}: the image cannot be decoded (")
+    (folder / "images" / "photo_3.png").write_bytes(path.read_bytes())
+    with pytest.raises(SolverError, match=r"photo_2.png: the image cannot be decoded"):
+        load_capture(folder, poses_folder=folder.parent / "poses", find_points=False)
