@@ -11,6 +11,7 @@ from solver.capture import transforms
 from solver.capture.images import image_size, working_camera
 from solver.capture.mask_making import MakeMasks, with_made_masks
 from solver.capture.overrides import LensOverrides
+from solver.capture.scale_bar import check_scale_inputs, measured
 from solver.capture.types import Capture, Photo
 from solver.errors import SolverError
 from solver.events import Reporter
@@ -66,6 +67,11 @@ def load_capture(
     path = Path(path).absolute()
     reporter = reporter or Reporter()
     overrides = overrides or LensOverrides()
+    beside = (path if path.is_dir() else path.parent) / SCALE_FILE
+    if scale_bar is None and beside.is_file():
+        scale_bar = beside
+    if scale_bar is not None or marker_mm is not None:
+        check_scale_inputs(scale_bar, marker_mm)  # told before poses are looked for, which takes minutes
     reporter.stage("read", "Reading photos")
     capture, arbitrary = _load(
         path, photos, masks, Path(poses_folder).absolute(), train_on_sharp, overrides, mask_making, reporter
@@ -87,11 +93,7 @@ def load_capture(
         capture, _ = set_upright(capture)
     else:
         capture = _brought_near(capture, reporter)
-    if scale_bar is None and (capture.root / SCALE_FILE).is_file():
-        scale_bar = capture.root / SCALE_FILE
     if scale_bar is not None or marker_mm is not None:
-        from solver.capture.scale_bar import measured
-
         capture = measured(capture, scale_bar, marker_mm, reporter)
     return capture.with_photos(
         tuple(replace(photo, camera=working_camera(photo.camera, max_size)) for photo in capture.photos)

@@ -72,6 +72,18 @@ def measured(capture: Capture, scale_bar: Path | None, marker_mm: float | None, 
     return capture if scale is None else capture.with_scale(scale)
 
 
+def check_scale_inputs(scale_bar: Path | None, marker_mm: float | None) -> None:
+    """See what is wrong with the file of picked points, or the markers' size, without a capture.
+
+    Raises:
+        SolverError: something is.
+    """
+    if scale_bar is not None:
+        read_scale_bars(scale_bar)
+    if marker_mm is not None and not (np.isfinite(marker_mm) and marker_mm > 0):
+        raise SolverError("the size of the markers is not above 0 mm", remedy="measure the side of the black square")
+
+
 def read_scale_bars(path: Path) -> list[ScaleBar]:
     """Read picked points: one distance, or a list of several.
 
@@ -208,12 +220,10 @@ def scale_of_markers(capture: Capture, marker_mm: float, reporter: Reporter) -> 
     """The length of the scene's unit from ArUco markers with a side of `marker_mm` millimetres.
 
     Raises:
-        SolverError: no marker was found in two photos or more, or the size is not above 0.
+        SolverError: no marker was found in two photos or more.
     """
     from solver.capture.markers import find_markers, marker_side
 
-    if not (np.isfinite(marker_mm) and marker_mm > 0):
-        raise SolverError("the size of the markers is not above 0 mm", remedy="measure the side of the black square")
     found = find_markers(capture.photos, reporter.progress)
     side = marker_side(capture.photos, found)
     if side is None:

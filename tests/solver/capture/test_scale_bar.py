@@ -140,8 +140,9 @@ def test_no_marker_is_an_error(capture):
     with pytest.raises(SolverError, match="no marker could be measured") as caught:
         measured(capture, None, MARKER_MM, Reporter())
     assert "--marker-mm" in caught.value.remedy
-    with pytest.raises(SolverError, match="not above 0 mm"):
-        measured(capture, None, -1.0, Reporter())
+    for wrong in (-1.0, 0.0, float("nan")):  # told before the photos are looked at, which are too few here
+        with pytest.raises(SolverError, match="not above 0 mm"):
+            load_capture(capture.root, poses_folder=capture.root / "poses", marker_mm=wrong)
 
 
 A, B = np.array([-1.5, 0.3, 0.4]), np.array([1.2, -0.4, 0.9])
