@@ -61,7 +61,7 @@ def everywhere(**changes):
 CASES = {
     "unreadable": (findings(unreadable=(UnreadablePhoto("lost.jpg", "the image cannot be decoded"),)), ["lost.jpg"]),
     "blurred": (
-        findings(changed={3: {"in_focus_share": 0.01, "sharpest_px": 4.2}}),
+        findings(changed={3: {"in_focus_share": 0.004, "sharpest_px": 4.2}}),
         ["photo_03.jpg", "4 of 800 pixels", "leave it out"],
     ),
     "no_texture": (findings(changed={2: {"known_share": 0.01, "in_focus_share": None}}), ["1 of 24", "photo_02"]),
