@@ -71,13 +71,14 @@ def make_masks(photos: Mapping[str, Path], folder: Path, progress: Progress) -> 
         sizes[name] = (pixels.shape[1], pixels.shape[0])
         thumbnails[name] = thumbnail(pixels)
         progress(len(thumbnails), 2 * len(photos))
-    standing = standing_background(thumbnails.values())
-    masks, good, plain = {}, 0, 0
+    distances = {name: distance_from_plain(pixels) for name, pixels in thumbnails.items()}
+    all_plain = sum(plain for _, plain in distances.values()) >= _CONFIDENT_SHARE * len(photos)
+    standing = None if all_plain else standing_background(thumbnails.values())
+    masks, good = {}, 0
     cv2.setRNGSeed(0)
     for done, (name, pixels) in enumerate(thumbnails.items()):
-        distance, is_plain = distance_from_plain(pixels)
-        plain += is_plain
-        subject = cut_out(pixels, distance if is_plain else None, standing)
+        distance, plain = distances[name]
+        subject = cut_out(pixels, distance if plain else None, standing)
         area = subject.mean()
         good += _AREAS[0] < area < _AREAS[1] and subject[_strip(subject.shape)].mean() < 1 - _PLAIN_SHARE
         if area > _AREAS[0]:
@@ -86,9 +87,8 @@ def make_masks(photos: Mapping[str, Path], folder: Path, progress: Progress) -> 
             masks[name] = folder / f"{name}.png"
             _write(masks[name], full)
         progress(len(photos) + done + 1, 2 * len(photos))
-    known = standing is not None or plain >= _CONFIDENT_SHARE * len(photos)
-    background: Background = "standing" if standing is not None else "plain" if known else "other"
-    return MadeMasks(masks, background, known and good >= _CONFIDENT_SHARE * len(photos))
+    background: Background = "plain" if all_plain else "other" if standing is None else "standing"
+    return MadeMasks(masks, background, background != "other" and good >= _CONFIDENT_SHARE * len(photos))
 
 
 def with_made_masks(capture: Capture, folder: Path, choice: MakeMasks, reporter: Reporter) -> Capture:
