@@ -14,7 +14,7 @@ from solver.inspection.folder import Findings
 from solver.inspection.photos import INSPECTED_SIZE_PX, InspectedPhoto
 
 _FEW_VIEWS = 20
-_BLURRED_SHARE = 0.008  # in focus, below which a photo counts as blurred all over: leaves under 4 px discs measure that
+_BLURRED_SHARE = 0.01  # in focus, below which a photo counts as blurred all over: leaves under 4 px discs measure that
 _UNTEXTURED_SHARE = 0.03  # of the area whose blur shows, below which nothing is said of a photo's blur
 _DEEP_SHARE = 0.85  # in focus, from which little blur is left to measure
 _WANTED_SHARP = 3.0  # photos that each part of the subject should be in focus in

@@ -14,7 +14,8 @@ from solver.optics.circle_of_confusion import SHARP_COC_PX
 _LEAST_CORRELATION = 0.9  # of the overviews of two photos of one pose
 _REFOCUSED_PX = 1.0  # change of the circle of confusion that noise does not make
 _REFOCUSED_SHARE = 0.15  # of the area, that must have changed so for the focus to be another
-_COMPARED_NEXT = 2  # photos of a pose, in order, that each is compared with
+_SMALL_POSE = 8  # photos of one pose up to which each is compared with every other
+_COMPARED_NEXT = 2  # in order, that each is compared with in a larger one
 _LEAST_STACKED = 3  # photos that a stack is made of
 _STACK_HOLDS = 0.75  # of what any other photo of the pose has in focus, in a stack
 _STACK_EXCEEDS = 1.3  # times the share in focus of any other
@@ -73,7 +74,8 @@ def _poses(
 
 def _foci(photos: Sequence[InspectedPhoto], pose: Sequence[int]) -> list[list[int]]:
     """The photos of one pose in groups of one focus."""
-    pairs = [(i, j) for step in range(1, _COMPARED_NEXT + 1) for i, j in zip(pose, pose[step:], strict=False)]
+    reach = len(pose) - 1 if len(pose) <= _SMALL_POSE else _COMPARED_NEXT
+    pairs = [(i, j) for step in range(1, reach + 1) for i, j in zip(pose, pose[step:], strict=False)]
     return _grouped(pose, pairs, lambda i, j: not refocused(photos[i], photos[j]))
 
 

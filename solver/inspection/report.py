@@ -86,9 +86,9 @@ def print_table(findings: Findings, console: Console | None = None) -> None:
         console.file.reconfigure(errors="replace")
     for line in summary(findings):
         console.print(line, markup=False)
-    columns = [(title, value) for title, value in _COLUMNS if _varies(findings.photos, value)]
+    columns = [(title, value) for title, value in _VALUES if _differs(findings.photos, value)]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("photo", overflow="fold")
+    table.add_column("photo", overflow="fold", min_width=min(30, max(len(photo.name) for photo in findings.photos)))
     for title, _ in columns:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("in focus", no_wrap=True)
@@ -109,10 +109,10 @@ def print_table(findings: Findings, console: Console | None = None) -> None:
 def summary(findings: Findings) -> list[str]:
     """A few lines about the folder as a whole: what all photos share, and what was found."""
     photos, views = findings.photos, findings.views
-    shared = [value(photos[0]) for _, value in _COLUMNS if not _varies(photos, value) and value(photos[0])]
+    shared = [_common(photos, value) for value in (*_CAMERA, *(value for _, value in _VALUES))]
     lines = [
         f"{'1 photo' if len(photos) == 1 else f'{len(photos)} photos'} in {printable(str(findings.folder))}",
-        ", ".join(shared),
+        ", ".join(told for told in shared if told),
     ]
     found = []
     if views.brackets:
@@ -169,8 +169,15 @@ def _rounded(value: float | None, digits: int = 2) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _varies(photos: Sequence[InspectedPhoto], value: Callable[[InspectedPhoto], str]) -> bool:
-    return len({value(photo) for photo in photos}) > 1
+def _differs(photos: Sequence[InspectedPhoto], value: Callable[[InspectedPhoto], str]) -> bool:
+    """Whether the photos that say something do not all say the same."""
+    return len({value(photo) for photo in photos} - {""}) > 1
+
+
+def _common(photos: Sequence[InspectedPhoto], value: Callable[[InspectedPhoto], str]) -> str:
+    """What the photos that say something agree on; empty where they do not."""
+    values = {value(photo) for photo in photos} - {""}
+    return values.pop() if len(values) == 1 else ""
 
 
 def _focus_cell(photo: InspectedPhoto, blocks: str) -> Text:
@@ -222,9 +229,11 @@ def _focus_distance(photo: InspectedPhoto) -> str:
     return f"{photo.exif.focus_distance_mm:.0f} mm" if photo.exif.focus_distance_mm else ""
 
 
-_COLUMNS: tuple[tuple[str, Callable[[InspectedPhoto], str]], ...] = (
-    ("camera", lambda photo: photo.camera.name),
-    ("lens", lambda photo: photo.exif.lens or ""),
+_CAMERA: tuple[Callable[[InspectedPhoto], str], ...] = (
+    lambda photo: photo.camera.name,
+    lambda photo: photo.exif.lens or "",
+)
+_VALUES: tuple[tuple[str, Callable[[InspectedPhoto], str]], ...] = (
     ("length", _focal_length),
     ("f", _f_number),
     ("shutter", _shutter),
