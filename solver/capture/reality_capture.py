@@ -9,7 +9,9 @@ export's template is the user's to edit. Conventions, which agree with the XMP f
   Rz(-heading) Rx(pitch) Ry(roll), degrees.
 - f is the focal length that the lens would have on 36 mm of film along the longer side; px, py are offsets from the
   image's middle in parts of the longer side: all three times the longer side, f over 36, are pixels.
-- Brown's distortion maps undistorted to distorted as OpenCV does; k4 is the factor of r^8; t1, t2 are p1, p2.
+- Brown's distortion maps undistorted to distorted as OpenCV does; k4 is the factor of r^8. t1 and t2 are OpenCV's p2
+  and p1, as the program's own template for OpenCV has them; nerfstudio and Brush take them the other way round. They
+  are 0 in its usual model.
 
 Photos that RealityScan did not align have no row.
 """
@@ -145,7 +147,7 @@ def _lens(row: dict[str, float], size: tuple[int, int], place: str) -> tuple[Cam
         raise SolverError("the focal length is not above 0", where=place, remedy=_EXPORT)
     cx, cy = width / 2 + row.get("px", 0.0) * longer, height / 2 + row.get("py", 0.0) * longer
     k1, k2, k3, k4, t1, t2 = (row.get(key, 0.0) for key in ("k1", "k2", "k3", "k4", "t1", "t2"))
-    distortion = Distortion(k1, k2, k3, k4, p1=t1, p2=t2)
+    distortion = Distortion(k1, k2, k3, k4, p1=t2, p2=t1)
     return Camera(width, height, focal_length, focal_length, cx, cy), distortion
 
 

@@ -141,8 +141,8 @@ def test_reality_capture_projects_as_its_support_pages_say(write, scene):
         r2 = x**2 + y**2
         radial = 1 - 0.12 * r2 + 0.03 * r2**2 - 0.01 * r2**3 + 0.004 * r2**4
         t1, t2 = 0.002, -0.0015
-        x_bent = x * radial + t2 * (r2 + 2 * x**2) + 2 * t1 * x * y
-        y_bent = y * radial + t1 * (r2 + 2 * y**2) + 2 * t2 * x * y
+        x_bent = x * radial + t1 * (r2 + 2 * x**2) + 2 * t2 * x * y
+        y_bent = y * radial + t2 * (r2 + 2 * y**2) + 2 * t1 * x * y
         # Image coordinates run from -0.5 to 0.5 along the longer side.
         u = (330 / WIDTH * x_bent + 0.01) * WIDTH + WIDTH / 2
         v = (330 / WIDTH * y_bent - 0.02) * WIDTH + HEIGHT / 2
