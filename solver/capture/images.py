@@ -149,13 +149,13 @@ def decode(path: Path, at_least: int | None = None) -> np.ndarray:
 
     16 bits are kept for PNG and TIFF, and are what raw photos are developed to. Another colour space than sRGB, by the
     photo's profile, is converted. Where the longest side need only have `at_least` so many pixels, a JPEG is decoded at
-    a half, a quarter or an eighth of its size, in a fraction of the time and the memory.
+    a half, a quarter or an eighth of its size, and a raw photo at a half, in a fraction of the time and the memory.
 
     Raises:
         SolverError: see `open_image` and `open_raw`.
     """
     if is_raw(path):
-        return develop(path)
+        return develop(path, at_least)
     with open_image(path) as image:
         if at_least is not None:
             scale = at_least / max(image.size)

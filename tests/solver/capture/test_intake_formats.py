@@ -48,6 +48,14 @@ def test_raw_is_linear_white_and_not_brightened(tmp_path, write_dng, patches):
     np.testing.assert_allclose(srgb_to_linear(dim[50, 40] / 65535), (0.125, 0.25, 0.0625), atol=1e-3)
 
 
+def test_raw_at_half_its_size(tmp_path, write_dng, patches):
+    path = write_dng(tmp_path / "p.dng", patches, orientation=6)
+    half = decode(path, at_least=48)
+    assert half.shape == (48, 32, 3)
+    np.testing.assert_allclose(srgb_to_linear(half[20, 5] / 65535), (0.25, 0.5, 0.125), atol=1e-3)
+    assert decode(path, at_least=49).shape == (96, 64, 3)
+
+
 def test_raw_photos_of_a_folder_have_the_white_balance_of_the_first(tmp_path, write_dng, patches):
     write_dng(tmp_path / "b.dng", patches)
     second = write_dng(tmp_path / "c.dng", patches)
