@@ -25,7 +25,7 @@ from solver.rasterization import Backend, choose_backend, prepare
 from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
 from solver.surface.fusion import fuse
-from solver.training.held_out import fit_focus, psnr_of_photo
+from solver.training.held_out import psnr_of_photo
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction
 from solver.training.trainer import Trainer, is_held_out, uses_defocus
@@ -79,11 +79,13 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             raise SolverError("the optimization diverged", where=output, remedy="run again with another --seed")
 
         reporter.stage("surface", "Making the surface")
-        psnr = _psnr_of_photos(scene, trainer.photos)
-        trainer.save()  # again, with the focus of photos that were held out
+        trainer.fit_held_out()
+        psnr = [psnr_of_photo(scene, i, p, defocused=uses_defocus(job.settings)) for i, p in enumerate(trainer.photos)]
+        trainer.save()  # again, with what was found of photos that were held out
         masks = _masks(trainer.photos)
+        refinement = None if trainer.cameras is None else trainer.cameras.summary()
         del trainer  # and with it the photos and the optimizers' moments: gigabytes in a large run
-        views = [render_sharp(scene, photo) for photo in capture.photos]
+        views = [render_sharp(scene, photo) for photo in scene.capture.photos]
         mesh = None
         if job.settings.surface:
             mesh = fuse(views, masks, _MESH_RESOLUTION[job.settings.preset], reporter.progress)
@@ -106,6 +108,7 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             psnr=psnr,
             timings_s=dict(reporter.timings_s),
             warnings=list(reporter.warnings),
+            camera_refinement=refinement,
         )
         write_result(output, scene, mesh, record, coverage)
     reporter.done(output)
@@ -157,17 +160,6 @@ def _trainer(
     else:
         _remove_previous_result(output)
     return trainer
-
-
-def _psnr_of_photos(scene: Reconstruction, photos: list[TrainingPhoto]) -> list[float | None]:
-    """PSNR of each rendering against its photo, dB; a photo that was held out is focused first."""
-    defocused = uses_defocus(scene.settings)
-    psnr = []
-    for index, target in enumerate(photos):
-        if defocused and is_held_out(index, scene.settings):
-            fit_focus(scene, index, target)
-        psnr.append(psnr_of_photo(scene, index, target, defocused=defocused))
-    return psnr
 
 
 def _warn_of_focus(scene: Reconstruction, coverage: Coverage, used: list[bool], reporter: Reporter) -> None:

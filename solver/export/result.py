@@ -39,6 +39,7 @@ class RunRecord:
     psnr: list[float | None]  # for each photo: defocused rendering against the photo, dB
     timings_s: dict[str, float]
     warnings: list[str] = field(default_factory=list)
+    camera_refinement: dict[str, Any] | None = None  # how far the cameras went, where they learned
 
 
 def write_images(
@@ -151,6 +152,7 @@ def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord, coverag
             )
         ],
         "photos": [_photo(scene, index, photo, record, coverage) for index, photo in enumerate(capture.photos)],
+        "camera_refinement": record.camera_refinement,
         "unregistered": [{"name": entry.name, "reason": entry.reason} for entry in capture.unregistered],
         "background_colour": [float(value) for value in scene.background.detach().clamp(min=0)],
         "splats": {"file": "splats.ply", "count": len(scene.gaussians)},
