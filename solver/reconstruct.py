@@ -14,7 +14,7 @@ from solver.capture.loading import UprightChoice
 from solver.capture.mask_making import MakeMasks
 from solver.capture.overrides import LensOverrides
 from solver.capture.photos import list_images
-from solver.capture.types import Capture
+from solver.capture.types import Capture, Scale
 from solver.config import DeviceChoice, ReconstructionSettings
 from solver.defocus.focus_plan import EQUAL_FOCUS, equal_focus_warning
 from solver.errors import SolverError
@@ -28,9 +28,12 @@ from solver.surface.fusion import fuse
 from solver.training.held_out import psnr_of_photo
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction
+from solver.training.scale_from_blur import scale_from_blur
 from solver.training.trainer import Trainer, is_held_out, uses_defocus
 
 _MESH_RESOLUTION = {"draft": 128, "standard": 192, "high": 320}  # voxels along the longest side
+
+_VAGUE_SCALE = 0.1  # relative uncertainty of the scene's unit that is worth a warning
 
 _CHECKPOINT, _PREVIEW, _DESCRIPTION = "checkpoint.pt", "preview.png", "result.json"
 _FILES = ("transforms.json", "splats.ply", "mesh.glb", "mesh.ply")
@@ -83,6 +86,10 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         psnr = [psnr_of_photo(scene, i, p, defocused=uses_defocus(job.settings)) for i, p in enumerate(trainer.photos)]
         trainer.save()  # again, with what was found of photos that were held out
         masks = _masks(trainer.photos)
+        blur_scale = None
+        if uses_defocus(job.settings):
+            blur_scale = scale_from_blur(scene, trainer.photos, trainer.training_indices)
+            _adopt_scale(scene, blur_scale, reporter)
         refinement = None if trainer.cameras is None else trainer.cameras.summary()
         del trainer  # and with it the photos and the optimizers' moments: gigabytes in a large run
         views = [render_sharp(scene, photo) for photo in scene.capture.photos]
@@ -109,6 +116,7 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             timings_s=dict(reporter.timings_s),
             warnings=list(reporter.warnings),
             camera_refinement=refinement,
+            blur_scale=blur_scale,
         )
         write_result(output, scene, mesh, record, coverage)
     reporter.done(output)
@@ -160,6 +168,19 @@ def _trainer(
     else:
         _remove_previous_result(output)
     return trainer
+
+
+def _adopt_scale(scene: Reconstruction, scale: Scale | None, reporter: Reporter) -> None:
+    """Let the scene have the unit that blur tells, where nothing better does."""
+    if scale is None or scene.capture.unit_mm is not None:
+        return
+    scene.capture = scene.capture.with_scale(scale)
+    uncertainty = scale.relative_uncertainty or 0.0
+    if uncertainty > _VAGUE_SCALE:
+        reporter.warning(
+            f"The model's size comes from blur alone and is sure to {100 * uncertainty:.0f} % only; two picked points "
+            "or a marker of known size would tell it"
+        )
 
 
 def _warn_of_focus(scene: Reconstruction, coverage: Coverage, used: list[bool], reporter: Reporter) -> None:

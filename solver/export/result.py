@@ -14,7 +14,7 @@ import torch
 
 import solver
 from solver.capture.transforms import write_transforms
-from solver.capture.types import Photo
+from solver.capture.types import Photo, Scale
 from solver.export.images import write_exr, write_png
 from solver.export.meshes import write_glb, write_ply
 from solver.export.splats import write_splats
@@ -40,6 +40,7 @@ class RunRecord:
     timings_s: dict[str, float]
     warnings: list[str] = field(default_factory=list)
     camera_refinement: dict[str, Any] | None = None  # how far the cameras went, where they learned
+    blur_scale: Scale | None = None  # what blur says of the scene's unit, whatever else is known of it
 
 
 def write_images(
@@ -136,6 +137,7 @@ def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord, coverag
         "backend": scene.backend,
         "device": record.device,
         "unit_mm": capture.unit_mm,
+        "scale": _scale(scene, record.blur_scale),
         "apertures": [
             {
                 "f_number": f_number,
@@ -168,6 +170,12 @@ def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord, coverag
         "timings_s": record.timings_s,
         "warnings": record.warnings,
     }
+
+
+def _scale(scene: Reconstruction, blur: Scale | None) -> dict[str, Any] | None:
+    capture = scene.capture
+    known = capture.scale or (Scale(capture.unit_mm, "file") if capture.unit_mm else None)
+    return None if known is None else {**dataclasses.asdict(known), "from_blur": blur and dataclasses.asdict(blur)}
 
 
 def _coverage(coverage: Coverage) -> dict[str, float | None]:
