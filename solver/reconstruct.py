@@ -21,10 +21,10 @@ from solver.errors import SolverError
 from solver.events import Reporter
 from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
+from solver.fusion.volume import fuse
 from solver.rasterization import Backend, choose_backend, prepare
 from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
-from solver.surface.fusion import fuse
 from solver.training.held_out import psnr_of_photo
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction

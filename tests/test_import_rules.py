@@ -15,6 +15,7 @@ ROOMS = (  # in the order of the street: a room may use itself and what stands b
     "rasterization",
     "defocus",
     "inspection",
+    "fusion",
     "training",
     "surface",
     "export",

@@ -19,10 +19,10 @@ from solver.export.images import write_exr, write_png
 from solver.export.meshes import write_glb, write_ply
 from solver.export.splats import write_splats
 from solver.files import write_json
+from solver.fusion.views import SharpView
+from solver.fusion.volume import Mesh
 from solver.optics.circle_of_confusion import SHARP_COC_PX, SIGMAS_PER_DIAMETER, circle_of_confusion_px
 from solver.surface.coverage import Coverage
-from solver.surface.depth_views import SharpView
-from solver.surface.fusion import Mesh
 from solver.training.reconstruction import Reconstruction, view_of_photo
 
 FORMAT_VERSION = 1

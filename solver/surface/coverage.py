@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from solver.capture.types import Photo
+from solver.fusion.views import SharpView
+from solver.fusion.volume import Mesh
 from solver.optics.circle_of_confusion import SHARP_COC_PX, circle_of_confusion_px
-from solver.surface.depth_views import SharpView
-from solver.surface.fusion import Mesh
 from solver.training.reconstruction import Reconstruction, view_of_photo
 
 NOT_SEEN = -1.0  # in place of a circle of confusion, where no photo sees the point

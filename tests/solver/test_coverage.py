@@ -17,6 +17,8 @@ from solver.config import settings_for
 from solver.defocus.lens import Lens
 from solver.events import Reporter
 from solver.export.images import read_exr
+from solver.fusion.views import SharpView
+from solver.fusion.volume import Mesh
 from solver.gaussians.model import SH_C0, Gaussians
 from solver.reconstruct import Job, reconstruct
 from solver.surface import coverage as module
@@ -33,8 +35,7 @@ from solver.surface.coverage import (
     summarize,
     surface_thickness,
 )
-from solver.surface.depth_views import SharpView, render_sharp
-from solver.surface.fusion import Mesh
+from solver.surface.depth_views import render_sharp
 from solver.training.reconstruction import Reconstruction
 
 CAMERA = Camera(40, 30, 200.0, 200.0, 20.0, 15.0)

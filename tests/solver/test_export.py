@@ -23,12 +23,12 @@ from solver.export.images import read_exr, write_exr, write_png
 from solver.export.meshes import write_glb, write_ply
 from solver.export.result import RunRecord, circle_of_confusion_map, write_images, write_result
 from solver.export.splats import write_splats
+from solver.fusion.views import SharpView
+from solver.fusion.volume import Mesh
 from solver.gaussians.model import Gaussians
 from solver.optics.colour import linear_to_srgb
 from solver.rasterization import spherical_harmonics
 from solver.surface.coverage import Coverage, CoverageMap, CoverageSummary, PointCoverage, Shot
-from solver.surface.depth_views import SharpView
-from solver.surface.fusion import Mesh
 from solver.training.reconstruction import Reconstruction
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
