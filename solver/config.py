@@ -63,8 +63,7 @@ class ReconstructionSettings:
     focal_rate: float = 1e-4  # of the logarithm of a camera's principal distance
 
     resurface_at: float = 0.25  # part of the run after which Gaussians are set anew on the surface found; 1 never
-    resurface_share: float = 0.7  # of the budget that is set anew
-    resurfaced_noise: float = 0.1  # of the random walk that is left then: it would thicken the surface again
+    resurface_share: float = 0.9  # of the budget that is set anew
     densify_interval: int = 100  # steps between relocations and growth
     densify_until: float = 0.8  # part of the run after which the set of Gaussians is fixed
     growth: float = 0.3  # new Gaussians at each densification, as a share of the present number
@@ -103,7 +102,6 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "refine_from": _SHARE,
     "resurface_at": _SHARE,
     "resurface_share": _SHARE,
-    "resurfaced_noise": _SHARE,
     "pupil_start": (0.1, 10),
     "blurnet_blur_from": _SHARE,
     "blurnet_joint_from": _SHARE,

@@ -193,8 +193,7 @@ class Trainer:
 
         densifies = part < settings.densify_until
         if densifies:
-            noise = settings.noise * (settings.resurfaced_noise if part > settings.resurface_at else 1)
-            perturb(scene.gaussians, noise * self._means_rate(part) / scene.scene_size**2, self.generator)
+            perturb(scene.gaussians, settings.noise * self._means_rate(part) / scene.scene_size**2, self.generator)
         if densifies and self.step > 0 and self.step % settings.densify_interval == 0:
             self._densify()
         if 0 < self.step == round(settings.resurface_at * settings.iterations):
