@@ -37,6 +37,14 @@ class Effort:
     filter_stationary: bool = False  # drop matches that stand still in the frame: the background of a turntable
 
 
+def tolerance_px(longer_side: int) -> float:
+    """How far a feature may lie from where the geometry has it, in a photo with a `longer_side` in px.
+
+    COLMAP's own 4 px are meant for large photos. In small ones they let whole photos in at wrong places.
+    """
+    return max(2.0, 0.0025 * longer_side)
+
+
 def write_copies(
     photos: Mapping[str, Path],
     masks: Mapping[str, Path],
@@ -157,10 +165,12 @@ def match(
     *,
     one_thread: bool = False,
     effort: Effort | None = None,
+    max_error_px: float = 4.0,
 ) -> None:
     """Match the features of pairs of copies, given by name, in `database`, and verify the matches.
 
-    With `one_thread` the matches are the same each time; with more they can differ by a few.
+    With `one_thread` the matches are the same each time; with more they can differ by a few. Matches farther than
+    `max_error_px` from their epipolar lines are dropped.
     """
     from solver.capture.colmap_library import pycolmap
 
@@ -170,6 +180,7 @@ def match(
     options.guided_matching = effort.guided_matching
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = 0
+    verification.ransac.max_error = max_error_px
     verification.filter_stationary_matches = effort.filter_stationary
     if one_thread:
         options.num_threads = verification.ransac.num_threads = 1

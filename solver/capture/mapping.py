@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from solver.capture.background import run_watched
+from solver.capture.features import tolerance_px
 
 if TYPE_CHECKING:
     import pycolmap
@@ -29,6 +30,7 @@ _MAGNIFICATIONS = (1.3, 1.7)  # 1 + magnification, of lenses that are focused cl
 _PLAUSIBLE_CHANGE = 1.3  # most that a focal length changes by when it is set free, if the poses are right
 _AGREEMENT = 0.5  # least share of a photo's matches that its pose must explain
 _EPIPOLAR_ERROR = 0.006  # of the longer side: distance from the epipolar line that counts as agreement
+_MORE_POINTS = 1.1  # ratio that makes one try better than another with as many photos
 _LEAST_POINTS = 12  # that a photo must see
 _ROBUST_SCALE_PX = 2.0  # of the loss in the last adjustment
 
@@ -61,6 +63,13 @@ class Outcome:
         """Larger is better: a believable lens, then photos, then points."""
         points = self.models[0].num_points3D() if self.models else 0
         return self.plausible and self.photos >= MINIMUM_PHOTOS, self.photos, points
+
+    def better_than(self, other: "Outcome") -> bool:
+        """By `rank`, where a few points more do not count: with as many photos, the earlier try is nearer the prior."""
+        (lens, photos, points), (other_lens, other_photos, other_points) = self.rank, other.rank
+        if (lens, photos) != (other_lens, other_photos):
+            return (lens, photos) > (other_lens, other_photos)
+        return points > _MORE_POINTS * other_points
 
 
 def starts(cameras: "Mapping[int, pycolmap.Camera]") -> Iterator[Start]:
@@ -109,10 +118,12 @@ def map_photos(
     from solver.capture.colmap_library import pycolmap
 
     with pycolmap.Database.open(database) as content:
-        for camera in content.read_all_cameras():
+        cameras = content.read_all_cameras()
+        for camera in cameras:
             camera.focal_length = start.focal_lengths[camera.camera_id]
             content.update_camera(camera)
-    options = _options(start, max_focal_length_ratio, seed)
+    tolerance = tolerance_px(max(max(camera.width, camera.height) for camera in cameras))
+    options = _options(start, max_focal_length_ratio, seed, tolerance)
     registered = 0
 
     def count() -> None:
@@ -145,7 +156,9 @@ def map_photos(
     return Outcome(tuple(_sorted(models)), plausible, frozenset(misplaced))
 
 
-def _options(start: Start, max_focal_length_ratio: float, seed: int) -> "pycolmap.IncrementalPipelineOptions":
+def _options(
+    start: Start, max_focal_length_ratio: float, seed: int, tolerance: float
+) -> "pycolmap.IncrementalPipelineOptions":
     from solver.capture.colmap_library import pycolmap
 
     options = pycolmap.IncrementalPipelineOptions()
@@ -154,6 +167,9 @@ def _options(start: Start, max_focal_length_ratio: float, seed: int) -> "pycolma
     for part in (options, options.mapper, options.triangulation):
         part.max_focal_length_ratio = max_focal_length_ratio
         part.random_seed = seed
+    options.mapper.init_max_error = options.mapper.filter_max_reproj_error = tolerance
+    options.triangulation.merge_max_reproj_error = options.triangulation.complete_max_reproj_error = tolerance
+    options.mapper.abs_pose_max_error = 2 * tolerance
     if start.held:
         options.ba_refine_focal_length = options.mapper.abs_pose_refine_focal_length = False
         options.ba_refine_extra_params = options.mapper.abs_pose_refine_extra_params = False

@@ -29,6 +29,7 @@ from solver.capture.features import (
     feature_counts,
     match,
     pairs_in_order,
+    tolerance_px,
     write_copies,
 )
 from solver.capture.images import image_size
@@ -56,7 +57,7 @@ _PARTS = {
     "mapping": (0.7, 0.85),
     "undistort": (0.85, 1),
 }
-_FORMAT = 3  # of the kept folder; a change makes old ones be made anew
+_FORMAT = 4  # of the kept folder; a change makes old ones be made anew
 _FEW_FEATURES = 0.4  # of what other photos have: a photo with fewer is blurred
 
 
@@ -256,7 +257,7 @@ class _Search:
                 )
                 order[start.told] = outcome.rank
                 self.reporter.metric("photos_with_pose", outcome.photos)
-                if outcome.rank >= best.outcome.rank:
+                if not best.features or outcome.better_than(best.outcome):
                     best = _Found(outcome, features, partners)
                 if best.outcome.plausible and best.outcome.photos >= max(
                     MINIMUM_PHOTOS, self.settings.enough * hopeful
@@ -283,7 +284,7 @@ class _Search:
         limits = self.settings.all_pairs_up_to
         few = len(names) <= limits[min(number, len(limits) - 1)]
         pairs = all_pairs(list(names)) if few else pairs_in_order(list(names))
-        match(database, pairs, self._part("matches"), effort=effort)
+        match(database, pairs, self._part("matches"), effort=effort, max_error_px=tolerance_px(max(copy_size)))
 
     def _part(self, part: str) -> Progress:
         """Progress of one part of the stage, as progress of the stage."""

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from solver.capture.features import Effort, pairs_in_order
-from solver.capture.mapping import _set_lens_free, _take_out_misplaced, starts
+from solver.capture.features import Effort, pairs_in_order, tolerance_px
+from solver.capture.mapping import Outcome, _set_lens_free, _take_out_misplaced, starts
 from solver.capture.overrides import LensOverrides
 from solver.capture.structure_from_motion import Settings, _lenses, load_plain_photos
 from solver.capture.types import Camera
@@ -64,6 +64,32 @@ def test_the_lens_is_found_once_it_is_free_and_the_library_stays_silent(syntheti
     _set_lens_free(model)
     assert camera.focal_length == pytest.approx(truth, rel=1e-3)
     assert pycolmap.logging.minloglevel == level
+
+
+@pytest.mark.parametrize("longer_side, tolerance", [(400, 2.0), (800, 2.0), (1600, 4.0)])
+def test_small_photos_are_judged_by_fewer_pixels(longer_side, tolerance):
+    assert tolerance_px(longer_side) == tolerance
+
+
+def test_the_better_of_two_tries(synthetic):
+    model, _ = synthetic
+    fewer_points, fewer_photos = pycolmap.Reconstruction(model), pycolmap.Reconstruction(model)
+    for point_id in list(fewer_points.point3D_ids())[:60]:
+        fewer_points.delete_point3D(point_id)
+    fewer_photos.deregister_frame(fewer_photos.image(3).frame_id)
+    whole, thin, small, odd, nothing = (
+        Outcome((model,), True),
+        Outcome((fewer_points,), True),
+        Outcome((fewer_photos,), True),
+        Outcome((model,), False),
+        Outcome(),
+    )
+    order = [whole, thin, small, odd, nothing]
+    for i, better in enumerate(order):
+        for worse in order[i + 1 :]:
+            assert better.better_than(worse)
+            assert not worse.better_than(better)
+    assert not whole.better_than(whole)
 
 
 def test_tries_hold_what_the_photos_say_and_longer_lenses():
