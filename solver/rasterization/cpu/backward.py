@@ -18,10 +18,11 @@ import numpy as np
 
 from solver.kernels.board import next_piece
 from solver.kernels.compilation import helper, kernel, lowest_bit
-from solver.kernels.vector import LANES, load, minimum, splat, store, total, where
+from solver.kernels.vector import LANES, load, minimum, prefetch, splat, store, total, totals, where
 from solver.rasterization.cpu.exponential import power_of_two
 from solver.rasterization.cpu.forward import FEATURES, TRANSMITTANCE
 from solver.rasterization.cpu.layout import (
+    AHEAD,
     DECAY_A,
     DECAY_I,
     DEPTH,
@@ -114,7 +115,7 @@ def composite_backward(
     tile = next_piece(board, PLACES)
     while tile < tiles:
         left, top = tile % tiles_across * TILE, tile // tiles_across * TILE
-        fill_inside(inside, width - left, height - top)
+        fill_inside(inside, offsets, width - left, height - top)
         _read_gradient(
             v_colour_image, v_depth_image, v_alpha_image, v_extras_image, background, share, left, top, v_planes
         )
@@ -138,6 +139,10 @@ def composite_backward(
                 if (pair - first_pair) % PAIRS_BETWEEN_CHECKS == 0 and has_stopped(planes):
                     moments[pair:end_pair] = ZERO
                     break
+                if pair + AHEAD < end_pair:
+                    later = np.int64(pairs[pair + AHEAD, 0])
+                    prefetch(geometry, (later * samples + m) * 8)
+                    prefetch(features, later * channels)
                 n = np.int64(pairs[pair, 0])
                 dx_0 = np.float32(left) - geometry[n, m, U_CELL] + HALF - geometry[n, m, U_FRACTION]
                 dy_0 = np.float32(top) - geometry[n, m, V_CELL] + HALF - geometry[n, m, V_FRACTION]
@@ -190,14 +195,8 @@ def composite_backward(
                     for e in range(EXTRAS, channels):
                         v_e = load(v_planes, (V_FEATURES + e) * PLANE + place)
                         store(extra_sums, (e - EXTRAS) * LANES, load(extra_sums, (e - EXTRAS) * LANES) + weight * v_e)
-                moments[pair, 0] = total(sum_v)
-                moments[pair, 1] = total(sum_vw)
-                moments[pair, 2] = total(sum_vww)
-                moments[pair, 3] = total(sum_vy)
-                moments[pair, 4] = total(sum_vyy)
-                moments[pair, 5] = total(sum_vwy)
-                moments[pair, MOMENT_COUNT] = total(sum_0)
-                moments[pair, MOMENT_COUNT + 1] = total(sum_1)
+                sums = totals((sum_v, sum_vw, sum_vww, sum_vy, sum_vyy, sum_vwy, sum_0, sum_1))
+                store(moments, pair * moments.shape[1], sums)
                 moments[pair, MOMENT_COUNT + 2] = total(sum_2)
                 moments[pair, MOMENT_COUNT + 3] = total(sum_3)
                 for e in range(EXTRAS, channels):

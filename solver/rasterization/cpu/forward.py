@@ -11,9 +11,10 @@ import numpy as np
 
 from solver.kernels.board import next_piece
 from solver.kernels.compilation import kernel, lowest_bit
-from solver.kernels.vector import LANES, load, minimum, splat, store, where
+from solver.kernels.vector import LANES, load, minimum, prefetch, splat, store, where
 from solver.rasterization.cpu.exponential import power_of_two
 from solver.rasterization.cpu.layout import (
+    AHEAD,
     DECAY_A,
     DECAY_I,
     DEPTH,
@@ -70,16 +71,20 @@ def composite(
     tile = next_piece(board, PLACES)
     while tile < tiles:
         left, top = tile % tiles_across * TILE, tile // tiles_across * TILE
-        fill_inside(inside, width - left, height - top)
+        fill_inside(inside, offsets, width - left, height - top)
         mean[:] = ZERO
         for m in range(samples):
             planes = tile_planes[m, tile]
             planes[FEATURES:] = ZERO
             planes[TRANSMITTANCE] = inside[0]
-            first_pair = tile_offsets[m * tiles + tile]
-            for pair in range(first_pair, tile_offsets[m * tiles + tile + 1]):
+            first_pair, end_pair = tile_offsets[m * tiles + tile], tile_offsets[m * tiles + tile + 1]
+            for pair in range(first_pair, end_pair):
                 if (pair - first_pair) % PAIRS_BETWEEN_CHECKS == 0 and has_stopped(planes):
                     break
+                if pair + AHEAD < end_pair:
+                    later = np.int64(pairs[pair + AHEAD, 0])
+                    prefetch(geometry, (later * samples + m) * 8)
+                    prefetch(features, later * channels)
                 n = np.int64(pairs[pair, 0])
                 dx_0 = np.float32(left) - geometry[n, m, U_CELL] + HALF - geometry[n, m, U_FRACTION]
                 dy_0 = np.float32(top) - geometry[n, m, V_CELL] + HALF - geometry[n, m, V_FRACTION]

@@ -4,8 +4,8 @@
 import numpy as np
 
 from solver.kernels.compilation import helper
-from solver.kernels.vector import LANES, largest, load, maximum
-from solver.rasterization.cpu.layout import BLOCKS, ONE, TILE, ZERO
+from solver.kernels.vector import LANES, largest, load, maximum, splat, store, where
+from solver.rasterization.cpu.layout import BLOCKS, ONE, ZERO
 
 PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
 
@@ -20,11 +20,11 @@ def lane_offsets():
 
 
 @helper
-def fill_inside(inside, columns, rows):
+def fill_inside(inside, offsets, columns, rows):
     """Write into `inside` [1, 256] a 1 for the tile's pixels in the image, which goes on for so many, else 0."""
-    for row in range(TILE):
-        for column in range(TILE):
-            inside[0, TILE * row + column] = ONE if row < rows and column < columns else ZERO
+    for b in range(BLOCKS):
+        end = np.float32(columns - b % 2 * LANES) if b // 2 < rows else ZERO
+        store(inside, b * LANES, where(offsets < end, splat(ONE), splat(ZERO)))
 
 
 @helper
