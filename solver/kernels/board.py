@@ -5,7 +5,8 @@ Work is dealt by a counter: who is free takes what comes next, so that nobody wa
 whose processor had something else to do. What comes of a piece of work must not depend on who does it.
 
 A part that has to wait for the others looks at the board again and again, since waking a thread takes longer than most
-of what there is to wait for; after a few microseconds it lets other programs have the processor in between.
+of what there is to wait for. Where it takes longer still, the others' processors have something else to do, and so may
+this one: the part sleeps between looks.
 """
 
 import ctypes
@@ -25,7 +26,8 @@ from solver.kernels.threads import ABANDONED
 
 _ARRIVED, _MEETINGS, _WORK = 1, 2, 3  # entries of a board, beside ABANDONED
 _COUNTERS = 5
-_LOOKS = 2000  # at the board before the processor is offered to others: a few microseconds
+_LOOKS = 300_000  # at the board before a part that waits goes to sleep: about 0.1 ms
+_NAP = 50  # microseconds between further looks
 
 
 def new_board() -> np.ndarray:  # int64
@@ -33,18 +35,18 @@ def new_board() -> np.ndarray:  # int64
     return np.zeros(_WORK + _COUNTERS, np.int64)
 
 
-_GIVE_WAY = "macro_reconstruction_give_way"
+_SLEEP = "macro_reconstruction_sleep"
 
 
-def _name_give_way() -> None:
-    """Give the system's function that lets other threads run a name that kernels can call."""
-    system = ctypes.WinDLL("kernel32").SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
+def _name_sleep() -> None:
+    """Give the system's function that pauses a thread a name that kernels can call."""
+    system = ctypes.WinDLL("kernel32").Sleep if sys.platform == "win32" else ctypes.CDLL(None).usleep
     address = ctypes.cast(system, ctypes.c_void_p).value
     assert address is not None
-    llvmlite.binding.add_symbol(_GIVE_WAY, address)
+    llvmlite.binding.add_symbol(_SLEEP, address)
 
 
-_name_give_way()
+_name_sleep()
 
 
 def _entry(context: Any, builder: ir.IRBuilder, kind: types.Array, array: ir.Value, index: ir.Value) -> ir.Value:
@@ -66,17 +68,20 @@ def _look(typing_context: Any, board: types.Type, index: types.Type) -> Any:
     return types.int64(board, index), generate
 
 
-def _give_way(typing_context: Any) -> Any:
+def _pause(typing_context: Any) -> Any:
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        kind = ir.FunctionType(ir.IntType(32), [])
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, _GIVE_WAY), [])
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(32)])
+        duration = 0 if sys.platform == "win32" else _NAP  # Windows counts milliseconds: 0 lets others run
+        function = cgutils.get_or_insert_function(builder.module, kind, _SLEEP)
+        builder.call(function, [ir.Constant(ir.IntType(32), duration)])
+        return context.get_dummy_value()
 
-    return types.int32(), generate
+    return types.void(), generate
 
 
 _count_up: Callable = intrinsic(_take)  # returns what was there before
 _latest: Callable = intrinsic(_look)
-_let_others_run: Callable = intrinsic(_give_way)
+_sleep: Callable = intrinsic(_pause)
 
 
 @helper
@@ -98,5 +103,5 @@ def meet(board, parts):
             return False
         looks += 1
         if looks > _LOOKS:
-            _let_others_run()
+            _sleep()
     return True
