@@ -40,7 +40,10 @@ _SLEEP = "macro_reconstruction_sleep"
 
 def _name_sleep() -> None:
     """Give the system's function that pauses a thread a name that kernels can call."""
-    system = ctypes.WinDLL("kernel32").Sleep if sys.platform == "win32" else ctypes.CDLL(None).usleep
+    if sys.platform == "win32":
+        system = ctypes.WinDLL("kernel32").Sleep
+    else:
+        system = ctypes.CDLL(None).usleep
     address = ctypes.cast(system, ctypes.c_void_p).value
     assert address is not None
     llvmlite.binding.add_symbol(_SLEEP, address)
