@@ -25,7 +25,7 @@ from solver.kernels.compilation import helper
 from solver.kernels.threads import ABANDONED
 
 _ARRIVED, _MEETINGS, _WORK = 1, 2, 3  # entries of a board, beside ABANDONED
-_COUNTERS = 5
+_COUNTERS = 2
 _LOOKS = 300_000  # at the board before a part that waits goes to sleep: about 0.1 ms
 _NAP = 50  # microseconds between further looks
 

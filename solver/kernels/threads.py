@@ -107,7 +107,7 @@ def _wait(outcomes: _Outcomes, signal: _Signal, count: int) -> None:
 
 def _tasks(count: int) -> list[_Tasks]:
     """What the first `count` threads read, which are started if need be."""
-    while len(_workers) < count:  # two callers at once may start one too many, which then sleeps
+    while len(_workers) < count:
         tasks: _Tasks = SimpleQueue()
         Thread(target=_work, args=(tasks,), name="kernels", daemon=True).start()
         _workers.append(tasks)
