@@ -58,7 +58,6 @@ from benchmarks.quality_table.summary import MEAN, Table, summarize  # noqa: E40
 from synthetic.arguments import PRESETS  # noqa: E402
 from synthetic.scenes import SCENES  # noqa: E402
 
-_LISTS = ("scenes", "variants", "seeds")  # arguments that are lists
 _PUPIL = Measure("pupil_diameter_error", "Pupil diameter error", "+.1%")
 _PUPIL_MEAN = Measure("pupil_diameter_error_absolute", "Pupil diameter error, without its sign", ".1%")
 _GAIN_DEBLURRED = Measure("gain_deblurred", "Deblurred photos: gain over the default, dB", "+.2f")
@@ -85,7 +84,7 @@ class Arguments:
 
 def main() -> int:
     """Fill the table; 0 if all of it is there, 1 if something failed, 130 if it was stopped."""
-    arguments = each_once(tyro.cli(Arguments, description=Arguments.__doc__), _LISTS)
+    arguments = each_once(tyro.cli(Arguments, description=Arguments.__doc__))
     unknown = set(arguments.variants) - {v.name for v in VARIANTS} | set(arguments.scenes) - set(SCENES)
     if unknown or not arguments.scenes or not arguments.seeds or arguments.workers < 1:
         told = ", ".join(sorted(unknown)) or "nothing"
@@ -122,7 +121,7 @@ def _run(arguments: Arguments, variants: tuple[Variant, ...], children: Children
         return 130
     report = Report(
         preset=arguments.preset,
-        command=told_command("benchmarks/ablation.py", arguments, _LISTS),
+        command=told_command("benchmarks/ablation.py", arguments),
         scenes=arguments.scenes,
         methods=tuple(replace(methods[v.name], name=v.name, title=v.title) for v in variants),
         seeds=arguments.seeds,

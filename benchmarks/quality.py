@@ -45,7 +45,6 @@ from benchmarks.quality_table.summary import summarize  # noqa: E402
 from solver.errors import SolverError  # noqa: E402
 from synthetic.scenes import SCENES  # noqa: E402
 
-_LISTS = ("scenes", "methods", "seeds")  # arguments that are lists
 _CROP_CODE = ("benchmarks/quality_table/crops.py", "solver/evaluation/truth.py")
 
 
@@ -66,7 +65,7 @@ class Arguments:
 
 def main() -> int:
     """Fill the table; 0 if all of it is there, 1 if something failed, 130 if it was stopped."""
-    arguments = _each_once(tyro.cli(Arguments, description=Arguments.__doc__))
+    arguments = each_once(tyro.cli(Arguments, description=Arguments.__doc__))
     methods = tuple(method for method in METHODS if method.name in arguments.methods)
     unknown = set(arguments.methods) - {m.name for m in METHODS} | set(arguments.scenes) - set(SCENES)
     if unknown or not methods or not arguments.scenes or not arguments.seeds or arguments.workers < 1:
@@ -74,14 +73,6 @@ def main() -> int:
         print(f"There is no way to run {told}: see --help for what there is.", file=sys.stderr)
         return 2
     return run_stoppable(lambda children: _run(arguments, methods, children))
-
-
-def _each_once(arguments: Arguments) -> Arguments:
-    return each_once(arguments, _LISTS)
-
-
-def _told_command(arguments: Arguments) -> str:
-    return told_command("benchmarks/quality.py", arguments, _LISTS)
 
 
 def _run(arguments: Arguments, methods: tuple[Method, ...], children: Children) -> int:
@@ -103,7 +94,7 @@ def _run(arguments: Arguments, methods: tuple[Method, ...], children: Children) 
         return 130
     report = Report(
         preset=arguments.preset,
-        command=_told_command(arguments),
+        command=told_command("benchmarks/quality.py", arguments),
         scenes=arguments.scenes,
         methods=methods,
         seeds=arguments.seeds,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -25,9 +25,17 @@ EXIT_DONE, EXIT_ERROR, EXIT_CANCELLED = 0, 1, 130
 class Reconstruct:
     """Turn photos into a sharp 3D model: splats, mesh, all-in-focus images and defocus kernels."""
 
-    capture: tyro.conf.Positional[Path]  # folder of photos, of a transforms.json, or of a COLMAP model
+    capture: tyro.conf.Positional[Path]  # folder of photos, alone or with cameras, or a file of cameras
     output: Path  # result folder; created where needed
     masks: Path | None = None  # folder of masks named like the photos, white on the subject
+    make_masks: Literal["no", "auto", "yes"] = "no"  # from the photos; auto does it where the background is plain
+    photos: Path | None = None  # folder of the photos, where they are not beside the file of cameras
+    upright: Literal["auto", "always", "never"] = "auto"  # Z up, subject at the origin; auto: not with others' cameras
+    scale_bar: Path | None = None  # JSON file of points picked in photos, a known distance apart (docs/formats.md)
+    marker_mm: float | None = None  # side of the ArUco markers in the photos, mm, for the scale
+    focal_length_mm: float | None = None  # engraved on the lens, instead of what the photos say
+    f_number: float | None = None  # engraved on the lens, likewise
+    sensor_width_mm: float | None = None  # of the camera sensor's longer side, likewise
     preset: Preset = "standard"  # how much work to spend
     iterations: int | None = None  # optimization steps, instead of the preset's
     max_size: int | None = None  # longest side to work at, px, instead of the preset's
@@ -42,6 +50,7 @@ class Reconstruct:
 
     def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Reconstruct, with Ctrl-C and SIGTERM as cancellation."""
+        from solver.capture.overrides import LensOverrides
         from solver.reconstruct import Job, reconstruct
 
         settings = settings_for(
@@ -63,6 +72,12 @@ class Reconstruct:
             output=self.output,
             settings=settings,
             masks=self.masks,
+            make_masks=self.make_masks,
+            photos=self.photos,
+            upright=self.upright,
+            scale_bar=self.scale_bar,
+            marker_mm=self.marker_mm,
+            lens=LensOverrides(self.focal_length_mm, self.f_number, self.sensor_width_mm),
             device=self.device,
             resume=self.resume,
             command=arguments,
@@ -118,7 +133,7 @@ class Kernel:
     x: tyro.conf.Positional[int]  # column, from 0 at the left
     y: tyro.conf.Positional[int]  # row, from 0 at the top
     output: Path  # .png or .exr
-    shape: KernelShape = "disc"  # gaussian is the one of equal variance that dilation renders with
+    shape: KernelShape | None = None  # by default as the run modelled it: a disc, or gathered with --defocus blurnet
 
     def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Look it up and write it."""
@@ -126,6 +141,37 @@ class Kernel:
 
         write_kernel(self.output, pixel_kernel(self.result, self.photo, self.x, self.y, self.shape))
         watcher.done(self.output)
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Say what photos hold before the long run: what is in focus, what repeats, and what to shoot again."""
+
+    folder: tyro.conf.Positional[Path]  # folder of photos
+    masks: Path | None = None  # folder of masks named like the photos, white on the subject
+    sheet: Path | None = None  # write a contact sheet here, with the sharpness of each photo (.jpg)
+    json: Path | None = None  # write everything that was found here
+    focal_length_mm: float | None = None  # engraved on the lens, instead of what the photos say
+    f_number: float | None = None  # engraved on the lens, likewise
+    sensor_width_mm: float | None = None  # of the camera sensor's longer side, likewise
+    events: EventFormat = "text"  # json prints one JSON object a line for programs
+
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
+        """Print a table and warnings, and write what was asked for."""
+        from solver.capture.overrides import LensOverrides
+        from solver.inspection.command import inspect
+
+        Cancellation().install()
+        lens = LensOverrides(self.focal_length_mm, self.f_number, self.sensor_width_mm)
+        inspect(
+            self.folder,
+            masks=self.masks,
+            lens=lens,
+            sheet=self.sheet,
+            json=self.json,
+            table=self.events == "text",
+            reporter=watcher,
+        )
 
 
 @dataclass(frozen=True)
@@ -144,6 +190,7 @@ class Doctor:
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "reconstruct": Reconstruct,
+    "inspect": Inspect,
     "evaluate": Evaluate,
     "render": Render,
     "kernel": Kernel,

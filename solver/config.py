@@ -11,8 +11,9 @@ from solver.errors import SolverError
 Preset = Literal["draft", "standard", "high"]
 Defocus = Literal["dilation", "pupil", "blurnet", "none"]
 TrainOn = Literal["photos", "sharp"]
+RefinePoses = Literal["auto", "on", "off"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
-KernelShape = Literal["disc", "gaussian"]
+KernelShape = Literal["disc", "gaussian", "gathered"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class ReconstructionSettings:
     max_gaussians: int = 60_000  # budget of the densification
     defocus: Defocus = "pupil"  # how blur is rendered while training (docs/how_it_works.md)
     train_on: TrainOn = "photos"  # "sharp" trains on a capture's ground truth: the ceiling for quality
+    refine_poses: RefinePoses = "auto"  # learn poses and principal distances; auto: those found from the photos
     hold_out: int = 0  # keep every n-th photo out of training and measure on it; 0 keeps none
     seed: int = 0  # of every random choice
     surface: bool = True  # make a mesh as well; without one the result has splats and images only
@@ -56,8 +58,12 @@ class ReconstructionSettings:
     focus_rate: float = 0.12  # of a photo's inverse focus distance, in ranges of inverse depth of the scene
     pupil_rate: float = 5e-3  # of log pupil diameters
 
+    refine_from: float = 0.05  # part of the run after which poses learn
+    pose_rate: float = 1e-2  # of a photo's pose, in scene sizes
+    focal_rate: float = 1e-4  # of the logarithm of a camera's principal distance
+
     resurface_at: float = 0.25  # part of the run after which Gaussians are set anew on the surface found; 1 never
-    resurface_share: float = 0.5  # of the budget that is set anew, mostly where photos are in focus
+    resurface_share: float = 0.9  # of the budget that is set anew
     densify_interval: int = 100  # steps between relocations and growth
     densify_until: float = 0.8  # part of the run after which the set of Gaussians is fixed
     growth: float = 0.3  # new Gaussians at each densification, as a share of the present number
@@ -93,6 +99,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "defocus_warm_up": _SHARE,
     "pupil_from": _SHARE,
     "pupil_samples": (1, 64),
+    "refine_from": _SHARE,
     "resurface_at": _SHARE,
     "resurface_share": _SHARE,
     "pupil_start": (0.1, 10),

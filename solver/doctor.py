@@ -17,6 +17,9 @@ _PACKAGES = {
     "scikit-image": "mesh and measures",
     "pycolmap": "camera poses of plain photos",
     "pillow": "reading and writing images",
+    "pillow-heif": "HEIC photos",
+    "rawpy": "raw photos",
+    "opencv-python-headless": "photos with 16 bits, markers, masks",
     "tifffile": "photos with 16 bits",
     "OpenEXR": "depth and circle-of-confusion maps",
     "plyfile": "splats",
@@ -42,11 +45,11 @@ def diagnose() -> Diagnosis:
     missing = []
     for name, purpose in _PACKAGES.items():
         version = _version(name)
-        lines.append(f"  {name:<14} {version or 'MISSING':<16} {purpose}")
+        lines.append(f"  {name:<22} {version or 'MISSING':<16} {purpose}")
         if version is None:
             missing.append(name)
     for name, purpose in _OPTIONAL.items():
-        lines.append(f"  {name:<14} {_version(name) or 'not installed':<16} {purpose} (optional)")
+        lines.append(f"  {name:<22} {_version(name) or 'not installed':<16} {purpose} (optional)")
     healthy = not missing
     if "torch" not in missing:
         from solver.rasterization import available_backends
@@ -54,7 +57,7 @@ def diagnose() -> Diagnosis:
         lines.append("Rasterizers:")
         states = available_backends()
         for state in states:
-            lines.append(f"  {state.name:<14} {'ready' if state.usable else 'no':<16} {state.reason}")
+            lines.append(f"  {state.name:<22} {'ready' if state.usable else 'no':<16} {state.reason}")
         healthy = healthy and any(state.usable and state.name != "reference" for state in states)
     if missing:
         lines.append(f"Missing: {', '.join(missing)}. Install them with: {sys.executable} -m pip install .")

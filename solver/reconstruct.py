@@ -10,24 +10,30 @@ import torch
 
 from solver.cancellation import Cancellation
 from solver.capture import load_capture
+from solver.capture.loading import UprightChoice
+from solver.capture.mask_making import MakeMasks
+from solver.capture.overrides import LensOverrides
 from solver.capture.photos import list_images
-from solver.capture.types import Capture
+from solver.capture.types import Capture, Scale
 from solver.config import DeviceChoice, ReconstructionSettings
 from solver.defocus.focus_plan import EQUAL_FOCUS, equal_focus_warning
 from solver.errors import SolverError
 from solver.events import Reporter
 from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
+from solver.fusion.volume import fuse
 from solver.rasterization import Backend, choose_backend, prepare
 from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
-from solver.surface.fusion import fuse
-from solver.training.held_out import fit_focus, psnr_of_photo
+from solver.training.held_out import psnr_of_photo
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction
+from solver.training.scale_from_blur import scale_from_blur
 from solver.training.trainer import Trainer, is_held_out, uses_defocus
 
 _MESH_RESOLUTION = {"draft": 128, "standard": 192, "high": 320}  # voxels along the longest side
+
+_VAGUE_SCALE = 0.1  # relative uncertainty of the scene's unit that is worth a warning
 
 _CHECKPOINT, _PREVIEW, _DESCRIPTION = "checkpoint.pt", "preview.png", "result.json"
 _FILES = ("transforms.json", "splats.ply", "mesh.glb", "mesh.ply")
@@ -42,6 +48,12 @@ class Job:
     output: Path
     settings: ReconstructionSettings
     masks: Path | None = None
+    make_masks: MakeMasks = "no"  # where there are none
+    photos: Path | None = None  # folder of them, where it is not beside the file of cameras
+    upright: UprightChoice = "auto"
+    scale_bar: Path | None = None  # file of picked points
+    marker_mm: float | None = None  # side of the ArUco markers
+    lens: LensOverrides | None = None  # what the user says about it
     device: DeviceChoice = "auto"
     resume: bool = False
     command: list[str] = field(default_factory=list)  # arguments that repeat the run, for the record
@@ -70,17 +82,24 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             raise SolverError("the optimization diverged", where=output, remedy="run again with another --seed")
 
         reporter.stage("surface", "Making the surface")
-        psnr = _psnr_of_photos(scene, trainer.photos)
-        trainer.save()  # again, with the focus of photos that were held out
+        trainer.fit_held_out()
+        psnr = [psnr_of_photo(scene, i, p, defocused=uses_defocus(job.settings)) for i, p in enumerate(trainer.photos)]
+        trainer.save()  # again, with what was found of photos that were held out
         masks = _masks(trainer.photos)
+        blur_scale = None
+        if uses_defocus(job.settings):
+            blur_scale = scale_from_blur(scene, trainer.photos, trainer.training_indices)
+            _adopt_scale(scene, blur_scale, reporter)
+        refinement = None if trainer.cameras is None else trainer.cameras.summary()
         del trainer  # and with it the photos and the optimizers' moments: gigabytes in a large run
-        views = [render_sharp(scene, photo) for photo in capture.photos]
+        views = [render_sharp(scene, photo) for photo in scene.capture.photos]
         mesh = None
         if job.settings.surface:
             mesh = fuse(views, masks, _MESH_RESOLUTION[job.settings.preset], reporter.progress)
         if job.settings.surface and mesh is None:
             reporter.warning("No surface was found; the result has splats and images only")
 
+        reporter.stage("coverage", "Looking for what no photo holds in focus")
         used = [not is_held_out(index, job.settings) for index in range(len(capture.photos))]
         coverage = cover(scene, views, masks, used, mesh, reporter.progress)
         if uses_defocus(job.settings):
@@ -96,6 +115,8 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             psnr=psnr,
             timings_s=dict(reporter.timings_s),
             warnings=list(reporter.warnings),
+            camera_refinement=refinement,
+            blur_scale=blur_scale,
         )
         write_result(output, scene, mesh, record, coverage)
     reporter.done(output)
@@ -105,7 +126,13 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
 def _read(job: Job, output: Path, reporter: Reporter) -> Capture:
     capture = load_capture(
         job.capture,
+        photos=job.photos,
         masks=job.masks,
+        mask_making=job.make_masks,
+        upright=job.upright,
+        scale_bar=job.scale_bar,
+        marker_mm=job.marker_mm,
+        overrides=job.lens,
         poses_folder=output / "poses",
         max_size=job.settings.max_size,
         train_on_sharp=job.settings.train_on == "sharp",
@@ -143,15 +170,17 @@ def _trainer(
     return trainer
 
 
-def _psnr_of_photos(scene: Reconstruction, photos: list[TrainingPhoto]) -> list[float | None]:
-    """PSNR of each rendering against its photo, dB; a photo that was held out is focused first."""
-    defocused = uses_defocus(scene.settings)
-    psnr = []
-    for index, target in enumerate(photos):
-        if defocused and is_held_out(index, scene.settings):
-            fit_focus(scene, index, target)
-        psnr.append(psnr_of_photo(scene, index, target, defocused=defocused))
-    return psnr
+def _adopt_scale(scene: Reconstruction, scale: Scale | None, reporter: Reporter) -> None:
+    """Let the scene have the unit that blur tells, where nothing better does."""
+    if scale is None or scene.capture.unit_mm is not None:
+        return
+    scene.capture = scene.capture.with_scale(scale)
+    uncertainty = scale.relative_uncertainty or 0.0
+    if uncertainty > _VAGUE_SCALE:
+        reporter.warning(
+            f"The model's size comes from blur alone and is sure to {100 * uncertainty:.0f} % only; two picked points "
+            "or a marker of known size would tell it"
+        )
 
 
 def _warn_of_focus(scene: Reconstruction, coverage: Coverage, used: list[bool], reporter: Reporter) -> None:
@@ -173,7 +202,7 @@ def _require_place_for_result(output: Path, capture: Path) -> None:
     if not output.is_dir():
         return
     remedy = "choose another output folder"
-    if output.resolve() == capture.resolve():
+    if capture.exists() and output.samefile(capture):
         raise SolverError("the output folder is the capture itself", where=output, remedy=remedy)
     if any(image.name != _PREVIEW for image in list_images(output)):
         raise SolverError("the output folder holds photos", where=output, remedy=remedy)

@@ -14,6 +14,8 @@ ROOMS = (  # in the order of the street: a room may use itself and what stands b
     "gaussians",
     "rasterization",
     "defocus",
+    "inspection",
+    "fusion",
     "training",
     "surface",
     "export",

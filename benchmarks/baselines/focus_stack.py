@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from solver.capture.camera_file import CameraFrame
 from solver.capture.images import load_photo
-from solver.capture.transforms import FILE_NAME, CameraFrame, read_transforms, write_transforms
+from solver.capture.transforms import FILE_NAME, read_transforms, write_transforms
 from solver.capture.types import Photo
 from solver.errors import SolverError
 from solver.export.images import write_png

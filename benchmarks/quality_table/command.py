@@ -3,7 +3,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,27 +33,30 @@ def run_stoppable(work: Callable[[Children], int]) -> int:
             signal.signal(number, handler)
 
 
-def each_once(arguments: _Arguments, names: Sequence[str]) -> _Arguments:
-    """Two of the same would work on the same files at the same time."""
-    once = {name: tuple(dict.fromkeys(getattr(arguments, name))) for name in names}
+def each_once(arguments: _Arguments) -> _Arguments:
+    """Lists without repetitions: two of the same would work on the same files at the same time."""
+    once = {name: tuple(dict.fromkeys(values)) for name, values in _lists(arguments).items()}
     return replace(arguments, **once)  # type: ignore[type-var]
 
 
-def told_command(script: str, arguments: Any, names: Sequence[str]) -> str:
+def told_command(script: str, arguments: Any) -> str:
     """The command with all that decides the numbers, and no folders: they are this machine's.
 
     Args:
         script: below the repository's root.
-        arguments: with `preset`, `workers` and `keep_captures`; their class without arguments has what is usual.
-        names: of those that are lists.
+        arguments: with `preset`, `workers`, `keep_captures` and lists; their class without arguments has what is usual.
     """
     usual, words = type(arguments)(), [f"python {script}", "--preset", arguments.preset]
-    for name in names:
-        if (values := getattr(arguments, name)) != getattr(usual, name):
+    for name, values in _lists(arguments).items():
+        if values != getattr(usual, name):
             words += [f"--{name}", *map(str, values)]
     if arguments.workers != usual.workers:
         words += ["--workers", str(arguments.workers)]
     return " ".join([*words, "--keep-captures"] if arguments.keep_captures else words)
+
+
+def _lists(arguments: Any) -> dict[str, tuple[Any, ...]]:
+    return {name: values for name, values in vars(arguments).items() if isinstance(values, tuple)}
 
 
 def guesses_s(budget: Budget) -> dict[str, float]:

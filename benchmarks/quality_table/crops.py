@@ -12,7 +12,6 @@ from scipy.ndimage import uniform_filter
 
 from solver.evaluation.scores import SHARP_COC_PX
 from solver.evaluation.truth import TrueView, read_ground_truth
-from solver.export.images import read_exr
 
 _SHARE = 1 / 3  # of the photo's sides, that is shown
 _MOST_BLUR_PX = 8.0  # blur beyond this makes a part no more interesting
@@ -45,7 +44,7 @@ def choose_crop(capture: Path) -> Crop:
 def _best_box(view: TrueView) -> tuple[float, tuple[int, int, int, int]]:
     grey = view.image().mean(-1)
     energy = sum(slope**2 for slope in np.gradient(grey))
-    coc, smallest = read_exr(view.folder / "coc" / f"{view.name}.exr", "V"), view.smallest_coc()
+    coc, smallest = view.coc(), view.smallest_coc()
     recoverable = view.subject() & (smallest >= 0) & (smallest <= SHARP_COC_PX)
     detail = energy * np.minimum(coc, _MOST_BLUR_PX) * recoverable
     height, width = (max(round(side * _SHARE), 8) for side in grey.shape)

@@ -13,7 +13,7 @@ from benchmarks.baselines.focus_stack import stacked_capture
 from solver.capture.images import load_photo
 from solver.errors import SolverError
 from solver.evaluation.truth import read_ground_truth
-from solver.export.images import read_exr, write_png
+from solver.export.images import write_png
 
 
 def deconvolve_capture(capture: Path, output: Path) -> None:
@@ -22,8 +22,7 @@ def deconvolve_capture(capture: Path, output: Path) -> None:
         path = capture / "images" / f"{view.name}.png"
         camera = view.photo.camera
         photo = load_photo(replace(view.photo, image_path=path), camera.width, camera.height)
-        coc = read_exr(view.folder / "coc" / f"{view.name}.exr", "V")
-        write_png(output / f"{view.name}.png", deconvolve(photo, coc).astype(np.float32))
+        write_png(output / f"{view.name}.png", deconvolve(photo, view.coc()).astype(np.float32))
 
 
 def stack_capture(bracket: Path, capture: Path, output: Path) -> None:

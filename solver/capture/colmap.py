@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""COLMAP models: reading them, taking the distortion out, and setting the world upright.
-
-The world of a COLMAP model is arbitrary. Here it is turned so that the mean of the cameras' up directions is
-+Z, and moved so that the points' median is the origin; its scale stays.
-"""
+"""COLMAP models: reading them, and taking the distortion out. Their worlds stay as they are."""
 
 import shutil
 import struct
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from solver.capture import keeping
-from solver.capture.distortion import PINHOLE_MODELS, pinhole_of, undistort, undistorted_camera
+from solver.capture.distortion import PINHOLE_MODELS, ColmapLens, pinhole_of, undistort, undistorted_camera
 from solver.capture.exif import read_exif
 from solver.capture.features import Progress
 from solver.capture.images import check_image, image_size
@@ -26,12 +22,15 @@ from solver.capture.photos import list_images
 from solver.capture.types import Capture, Photo, SparsePoints
 from solver.errors import SolverError
 from solver.events import Reporter
+from solver.files import read_json, write_json
 
 if TYPE_CHECKING:
     import pycolmap
 
 FILES = ("cameras", "images", "points3D")
 SPARSE, IMAGES = "sparse", "images"
+LENSES_FILE = "lenses.json"
+_FORMAT = 2  # of the kept folder; a change makes old ones be made anew
 # What pycolmap raises on models that are broken in one way or another.
 _READING_ERRORS = (ValueError, IndexError, KeyError, RuntimeError, MemoryError, OSError)
 
@@ -51,11 +50,14 @@ def find_models(folder: Path) -> list[Path]:
     return [candidate for candidate in candidates if _suffix(candidate) is not None]
 
 
-def load_colmap(path: Path, *, masks: Path | None, poses_folder: Path, reporter: Reporter) -> Capture:
+def load_colmap(
+    path: Path, *, masks: Path | None, poses_folder: Path, reporter: Reporter, photos: Path | None = None
+) -> Capture:
     """Read the folder of a COLMAP model and its images as a capture.
 
     The model with the most images is taken, and of those the one with the most points. Photos of cameras with
-    distortion are undistorted into `poses_folder`, once, together with their masks.
+    distortion are undistorted into `poses_folder`, once, together with their masks. `photos` is the folder that
+    the model's image names are relative to, where that is not beside the model.
 
     Raises:
         SolverError: no model can be read, or images or masks are missing or do not fit it.
@@ -63,7 +65,7 @@ def load_colmap(path: Path, *, masks: Path | None, poses_folder: Path, reporter:
     folder, model = largest_model(find_models(path))
     names = {image.image_id: image.name for image in registered_images(model)}
     stems = _unique_stems(names)
-    image_folder = _image_folder(path, folder, next(iter(names.values())))
+    image_folder = photos or _image_folder(path, folder, next(iter(names.values())))
     images = {stems[image_id]: image_folder / name for image_id, name in names.items()}
     absent = [image for image in images.values() if not image.is_file()]
     if absent:
@@ -77,9 +79,9 @@ def load_colmap(path: Path, *, masks: Path | None, poses_folder: Path, reporter:
     found = find_masks(images, masks, [path / MASKS, image_folder.parent / MASKS])
     sources = {image_id: Sources(images[stems[image_id]], found.get(stems[image_id])) for image_id in names}
     if all(camera.model.name in PINHOLE_MODELS for camera in model.cameras.values()):
-        set_upright(model)
         return capture_of(model, path, stems, sources, sources)
     key = {
+        "format": _FORMAT,
         "model": keeping.fingerprint(sorted(file for file in folder.iterdir() if file.is_file())),
         "files": keeping.fingerprint(
             file for source in sources.values() for file in (source.image, source.mask) if file
@@ -104,7 +106,17 @@ def load_pinhole(folder: Path, root: Path, originals: Mapping[str, Path]) -> Cap
         image.image_id: Sources(folder / IMAGES / image.name, masks.get(stems[image.image_id]))
         for image in registered_images(model)
     }
-    return capture_of(model, root, stems, files, {i: Sources(originals[stem]) for i, stem in stems.items()})
+    lenses = _read_lenses(folder / LENSES_FILE)
+    capture = capture_of(model, root, stems, files, {i: Sources(originals[stem]) for i, stem in stems.items()})
+    return capture.with_photos(tuple(replace(photo, lens=lenses.get(photo.name)) for photo in capture.photos))
+
+
+def _read_lenses(path: Path) -> dict[str, ColmapLens]:
+    """By the photo's name: what `write_pinhole` noted of its lens."""
+    return {
+        name: ColmapLens(lens["model"], lens["width"], lens["height"], tuple(lens["params"]))
+        for name, lens in read_json(path, "the record of the lenses").items()
+    }
 
 
 def largest_model(folders: list[Path]) -> tuple[Path, "pycolmap.Reconstruction"]:
@@ -208,39 +220,6 @@ def registered_images(model: "pycolmap.Reconstruction") -> "list[pycolmap.Image]
     return sorted((model.image(image_id) for image_id in model.reg_image_ids()), key=lambda image: image.name)
 
 
-def set_upright(model: "pycolmap.Reconstruction") -> None:
-    """Turn and move the world in place: the cameras' mean up direction is +Z, the points' median the origin."""
-    from solver.capture.colmap_library import pycolmap
-
-    poses = [image.cam_from_world().matrix() for image in registered_images(model)]
-    rotation = _upright_rotation(np.array([-pose[1, :3] for pose in poses]))
-    points = np.array([point.xyz for point in model.points3D.values()])
-    if len(points) == 0:
-        points = np.array([-pose[:, :3].T @ pose[:, 3] for pose in poses])
-    centre = np.median(points @ rotation.T, axis=0)
-    model.transform(pycolmap.Sim3d(1.0, pycolmap.Rotation3d(rotation), -centre))
-
-
-def _upright_rotation(ups: np.ndarray) -> np.ndarray:
-    """The smallest rotation, [3, 3], that takes the mean of the directions `ups`, [N, 3], to +Z.
-
-    The directions nearly cancel out where the subject was turned over between two rounds of photos. Then the
-    larger group of them alone counts.
-    """
-    mean = ups.mean(axis=0)
-    if np.linalg.norm(mean) < 0.3:
-        agreement = ups @ ups.T
-        leader = agreement.clip(min=0).sum(axis=0).argmax()
-        mean = ups[agreement[leader] > 0].mean(axis=0)
-    up = mean / np.linalg.norm(mean)
-    if up[2] < -1 + 1e-9:
-        return np.diag([1.0, -1.0, -1.0])
-    # Rodrigues' formula with axis up x z, whose length is the sine and whose cosine is up_z.
-    x, y, z = up
-    cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0]])
-    return np.eye(3) + cross + cross @ cross / (1 + z)
-
-
 def write_pinhole(
     model: "pycolmap.Reconstruction",
     stems: Mapping[int, str],
@@ -248,7 +227,7 @@ def write_pinhole(
     folder: Path,
     progress: Progress,
 ) -> None:
-    """Write images/, masks/ and sparse/0 with pinhole cameras into `folder`; changes `model` to that.
+    """Write images/, masks/, sparse/0 with pinhole cameras and the lenses into `folder`; changes `model` to pinholes.
 
     Args:
         model: any cameras, at the size of the source images.
@@ -258,12 +237,14 @@ def write_pinhole(
         progress: told how many photos are done.
     """
     images = registered_images(model)
+    lenses = {image.image_id: ColmapLens.of(model.camera(image.camera_id)) for image in images}
+    write_json(folder / LENSES_FILE, {stems[image_id]: asdict(lens) for image_id, lens in lenses.items()})
     for done, image in enumerate(images):
         camera, name = model.camera(image.camera_id), f"{stems[image.image_id]}.png"
         source = sources[image.image_id]
-        undistort(camera, source.image, folder / IMAGES / name)
+        undistort(lenses[image.image_id], source.image, folder / IMAGES / name)
         if source.mask is not None:
-            undistort(camera, source.mask, folder / MASKS / name, mask=True)
+            undistort(lenses[image.image_id], source.mask, folder / MASKS / name, mask=True)
         straight = undistorted_camera(camera)
         for point in image.points2D:
             ray = camera.cam_from_img(point.xy)
@@ -278,7 +259,6 @@ def write_pinhole(
         camera.model, camera.params = straight.model, list(straight.params)
         camera.width, camera.height = straight.width, straight.height
     model.update_point_3d_errors()
-    set_upright(model)
     target = folder / SPARSE / "0"
     target.mkdir(parents=True)
     model.write_binary(str(target))

@@ -1,14 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A folder of plain photos: which files they are, and whether they can be used together."""
+"""A folder of plain photos: which files they are, and which of them can be used together.
+
+What cannot be used is told and left out, as long as enough photos are left to find poses from.
+"""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from solver.capture.exif import read_exif
 from solver.capture.images import IMAGE_SUFFIXES, check_image, image_size
+from solver.capture.raw import RAW_SUFFIXES
 from solver.errors import SolverError
 from solver.events import Reporter
 
+MINIMUM_PHOTOS = 3
+
 _SUBFOLDERS = ("images", "photos")
+_LISTED = 3  # files that a warning names
+
+
+class SharedCamera(NamedTuple):
+    """What the photos of one camera have in common. How the camera was held is not part of it."""
+
+    longer_side: int  # px
+    shorter_side: int  # px
+    name: str  # of the camera, as its metadata has it; empty where there is none
+
+    def __str__(self) -> str:
+        return f"{self.name or 'camera without a name'}, {self.longer_side} x {self.shorter_side} pixels"
 
 
 def photo_folder(path: Path) -> Path:
@@ -19,55 +40,153 @@ def photo_folder(path: Path) -> Path:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files right in `folder`, by name; hidden files are left out. Empty for a folder that is absent."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    """The image files right in `folder`, by name; hidden files are left out. Empty for a folder that is absent.
+
+    Raises:
+        SolverError: the folder may not be read.
+    """
+    return [path for path in _named_like_images(folder) if path.is_file()]
+
+
+def _named_like_images(folder: Path) -> list[Path]:
+    """What has an image's suffix, right in `folder`, by name: files, folders, and links that lead nowhere."""
+    try:
+        if not folder.is_dir():
+            return []
+        return sorted(
+            path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        )
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SolverError(
+            f"the folder cannot be read ({reason})", where=folder, remedy="change its permissions, or copy it"
+        ) from None
 
 
 def find_photos(path: Path, reporter: Reporter) -> dict[str, Path]:
     """The photos of the folder `path` that belong together, by name (stem of the file).
 
+    Left out, with a warning, are files that cannot be decoded, links that lead nowhere, and photos of another camera
+    than most. Where each photo is there raw and as the camera's JPEG, the raw one counts.
+
     Raises:
-        SolverError: there are fewer than two, two have one name, one cannot be decoded, or they differ in
-        size.
+        SolverError: there are fewer than two photos, two have one name, or fewer than `MINIMUM_PHOTOS` are left of
+            those that are there.
     """
-    images = list_images(photo_folder(path))
+    folder = photo_folder(path)
+    images = list_images(folder)
     if not images:
         raise SolverError(
-            "the folder holds no photos", where=path, remedy="choose a folder with JPEG, PNG or TIFF files"
+            "the folder holds no photos", where=path, remedy="choose a folder with JPEG, PNG, TIFF, HEIC or raw files"
         )
     if len(images) == 1:
         raise SolverError(
             "the folder holds one photo", where=path, remedy="add photos from other viewpoints, 15 or more"
         )
+    for entry in _named_like_images(folder):
+        if entry.is_symlink() and not entry.is_file() and not entry.is_dir():
+            reporter.warning(f"{entry}: the link leads to no file; it was left out")
+    images = _of_one_kind(images, reporter)
     stem, count = Counter(image.stem for image in images).most_common(1)[0]
     if count > 1:
         names = " and ".join(image.name for image in images if image.stem == stem)
         raise SolverError(
             f"{names} differ in their suffix alone", where=images[0].parent, remedy="remove or rename one"
         )
+    return {image.stem: image for image in of_one_camera(readable(images, reporter), reporter)}
+
+
+def readable(images: Sequence[Path], reporter: Reporter) -> list[Path]:
+    """Those of `images` that can be decoded to their end; the others are told as warnings.
+
+    Raises:
+        SolverError: of the first image that cannot be decoded, if fewer than `MINIMUM_PHOTOS` can.
+    """
+    good, broken = [], []
     for done, image in enumerate(images):
-        check_image(image)
+        try:
+            check_image(image)
+            good.append(image)
+        except SolverError as error:
+            broken.append(error)
         reporter.progress(done + 1, len(images))
-    _check_sizes(images)
-    return {image.stem: image for image in images}
+    if broken and len(good) < MINIMUM_PHOTOS:
+        raise broken[0]
+    for reason in broken:
+        reporter.warning(f"{reason.where}: {reason.what}; it was left out")
+    return good
 
 
-def _check_sizes(images: list[Path]) -> None:
-    """Raise where the photos are not of one size, naming one that has the rarer size."""
-    sizes = {image: image_size(image) for image in images}
-    usual = Counter(sizes.values()).most_common(1)[0][0]
-    odd = [image for image, size in sizes.items() if size != usual]
-    if odd:
-        width, height = sizes[odd[0]]
-        others = f", and {len(odd) - 1} more photos differ" if len(odd) > 1 else ""
-        raise SolverError(
-            f"photos of two sizes: this one is {width} x {height} pixels, most are {usual[0]} x {usual[1]}{others}",
-            where=odd[0],
-            remedy="keep photos of one size in the folder",
-        )
+def of_one_camera(images: Sequence[Path], reporter: Reporter) -> list[Path]:
+    """Those of `images` that the camera of most of them took; the others are told in a warning.
+
+    A photo without the camera's name is any camera's of its size.
+
+    Raises:
+        SolverError: no camera took `MINIMUM_PHOTOS`, though there are as many photos.
+    """
+    cameras = {image: shared_camera(image) for image in images}
+    by_camera = Counter(cameras.values())
+
+    def belonging(camera: SharedCamera) -> int:
+        return sum(number for other, number in by_camera.items() if _agree(camera, other))
+
+    named_sizes = {camera[:2] for camera in by_camera if camera.name}
+    candidates = [camera for camera in by_camera if camera.name or camera[:2] not in named_sizes]
+    usual = max(candidates, key=lambda camera: (belonging(camera), by_camera[camera], camera))
+    kept = [image for image in images if _agree(usual, cameras[image])]
+    odd = [image for image in images if not _agree(usual, cameras[image])]
+    if not odd:
+        return kept
+    others = f", and {len(odd) - 1} more photos differ" if len(odd) > 1 else ""
+    if len(kept) < MINIMUM_PHOTOS:
+        if cameras[odd[0]][:2] == usual[:2]:
+            told = f"photos of two cameras: this one is of a {cameras[odd[0]]}, most are of a {usual}{others}"
+        else:
+            width, height = image_size(odd[0])
+            usual_width, usual_height = image_size(kept[0])
+            told = (
+                f"photos of two sizes: this one is {width} x {height} pixels, "
+                f"most are {usual_width} x {usual_height}{others}"
+            )
+        raise SolverError(told, where=odd[0], remedy="keep photos of one camera and size in the folder")
+    listed = ", ".join(image.name for image in odd[:_LISTED]) + (", ..." if len(odd) > _LISTED else "")
+    reporter.warning(
+        f"{len(odd)} of {len(images)} photos are of another camera or size and were left out ({listed}: "
+        f"{cameras[odd[0]]}; the rest: {usual})"
+    )
+    return kept
+
+
+def shared_camera(image: Path) -> SharedCamera:
+    """What a photo has in common with others of its camera.
+
+    Raises:
+        SolverError: see `solver.capture.images.open_image`.
+    """
+    size = image_size(image)
+    exif = read_exif(image)
+    words = [exif.model or ""]
+    if exif.make and not words[0].lower().startswith(exif.make.split()[0].lower()):
+        words.insert(0, exif.make)
+    return SharedCamera(max(size), min(size), " ".join(words).strip() if exif.model else "")
+
+
+def _agree(first: SharedCamera, second: SharedCamera) -> bool:
+    return first[:2] == second[:2] and (not first.name or not second.name or first.name == second.name)
+
+
+def _of_one_kind(images: list[Path], reporter: Reporter) -> list[Path]:
+    """The raw ones, where the camera wrote each photo raw and as a JPEG; the JPEGs, where some are not there raw."""
+    raw = [image for image in images if image.suffix.lower() in RAW_SUFFIXES]
+    other = [image for image in images if image not in raw]
+    raw_stems, other_stems = {image.stem for image in raw}, {image.stem for image in other}
+    if not raw_stems & other_stems:
+        return images
+    if other_stems <= raw_stems:
+        reporter.warning(f"{len(other)} photos are there raw and in another format; the raw ones are used")
+        return raw
+    if raw_stems <= other_stems:
+        reporter.warning(f"{len(raw)} of {len(other)} photos are there raw as well; the others are used for all")
+        return other
+    return images

@@ -10,10 +10,11 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from solver.capture.camera_file import CameraFile, CameraFrame, photo_folders
 from solver.capture.distortion import Distortion
 from solver.capture.images import IMAGE_SUFFIXES, image_size
 from solver.capture.types import Camera
@@ -27,25 +28,6 @@ _ROTATION_TOLERANCE = 1e-3  # float32 matrices printed with six digits stay a hu
 _INTRINSICS = ("fl_x", "fl_y", "cx", "cy", "w", "h")
 
 
-class CameraFrame(NamedTuple):
-    """One frame of a transforms.json."""
-
-    name: str  # unique in the file: stem of file_path
-    camera: Camera  # without the distortion
-    world_to_camera: np.ndarray  # [4, 4] float64, OpenCV axes
-    frame: dict[str, Any]  # the frame's own keys over those at the top, as the file has them
-    image_path: Path  # absolute; may be absent
-    distortion: Distortion
-
-
-class TransformsFile(NamedTuple):
-    """A transforms.json, checked."""
-
-    frames: list[CameraFrame]  # sorted by name
-    unit_mm: float | None  # length of the scene unit in millimetres
-    points_path: Path | None  # `ply_file_path`, absolute
-
-
 def read_cameras(path: Path) -> list[CameraFrame]:
     """The cameras of a transforms.json, sorted by name; the images need not exist.
 
@@ -55,17 +37,21 @@ def read_cameras(path: Path) -> list[CameraFrame]:
     return read_transforms(path, images_required=False).frames
 
 
-def read_transforms(path: Path, *, images_required: bool = True) -> TransformsFile:
+def read_transforms(path: Path, *, images_required: bool = True, photos: Path | None = None) -> CameraFile:
     """Read and check a transforms.json.
 
     Intrinsics stand at the top or in a frame, a frame's own winning. `camera_angle_x` stands in for a missing
     `fl_x`, the image's middle for a missing `cx` and `cy`, and its size for missing `w` and `h`. Where the
     image has another size than `w` and `h` say, but the same shape, the camera is scaled to it.
 
+    nerfstudio's `applied_transform` and `applied_scale` tell what was done to the poses before they were written.
+    The poses stand as they are written, and so do the points of `ply_file_path`, which had the same done to them.
+
     Args:
         path: the file, or the folder that holds it.
         images_required: whether every `file_path` must exist. Otherwise the cameras are what the file says, and
             the images are asked only for what it leaves out.
+        photos: folder of the photos, where they are not where the file says.
 
     Raises:
         SolverError: the file or one of its values is missing or wrong; the sentence names the frame.
@@ -82,17 +68,18 @@ def read_transforms(path: Path, *, images_required: bool = True) -> TransformsFi
     top = {key: value for key, value in content.items() if key != "frames"}
     paths = [_file_path(frame, index, path) for index, frame in enumerate(frames)]
     result = []
+    folder = photo_folders(path, photos)[0]
     for name, image_path, frame in zip(_unique_names(paths, path), paths, frames, strict=True):
         keys = {**top, **frame}
         place = f"{path}, frame {name}"
-        image_path = _find_image(image_path)
+        image_path = _find_image(image_path if photos is None else folder / image_path.name)
         stated = keys.get("w") is not None and keys.get("h") is not None
         size = image_size(image_path) if images_required or (not stated and image_path.is_file()) else None
         camera = _camera(keys, size, place)
         pose = world_to_camera_of(frame.get("transform_matrix"), place)
         result.append(CameraFrame(name, camera, pose, keys, image_path, _distortion(keys, place)))
     points = top.get("ply_file_path")
-    return TransformsFile(
+    return CameraFile(
         sorted(result, key=lambda frame: frame.name),
         number(top, "unit_mm", str(path), positive=True),
         (path.parent / points).absolute() if isinstance(points, str) else None,
@@ -238,7 +225,8 @@ def _distortion(keys: Mapping[str, Any], place: str) -> Distortion:
             remedy="use OPENCV, with k1, k2, p1 and p2",
         )
     k1, k2, k3, k4, p1, p2 = (number(keys, key, place) or 0.0 for key in ("k1", "k2", "k3", "k4", "p1", "p2"))
-    return Distortion(k1, k2, k3, k4, p1, p2, fisheye=model == "OPENCV_FISHEYE")
+    fisheye = model == "OPENCV_FISHEYE" or keys.get("is_fisheye") is True  # the latter is instant-ngp's
+    return Distortion(k1, k2, k3, k4, p1, p2, fisheye=fisheye)
 
 
 def _file_path(frame: Mapping[str, Any], index: int, path: Path) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 
 from solver.capture.background import run_watched
 from solver.capture.colmap import points_of
-from solver.capture.distortion import Distortion
+from solver.capture.distortion import colmap_pinhole
 from solver.capture.features import all_pairs, extract_features, match, write_copies
 from solver.capture.images import image_size
 from solver.capture.types import Capture, Photo, SparsePoints
@@ -90,7 +90,7 @@ def _known_model(database: Path, work: Path, photos: dict[str, Photo]) -> "pycol
     with pycolmap.Database.open(database) as content:
         for image in content.read_all_images():
             photo = photos[image.name]
-            camera = Distortion().colmap_camera(photo.camera.resized(*image_size(work / "images" / image.name)))
+            camera = colmap_pinhole(photo.camera.resized(*image_size(work / "images" / image.name)))
             camera.camera_id = image.camera_id
             camera.has_prior_focal_length = True
             content.update_camera(camera)

@@ -8,8 +8,11 @@ unit, which is `unit_mm` millimetres long where that is known.
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
+
+ScaleSource = Literal["distance", "markers", "file", "blur"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,13 @@ class Camera:
         return Camera(width, height, self.fx * sx, self.fy * sy, self.cx * sx, self.cy * sy)
 
 
+class Lens(Protocol):
+    """What bends a photo as it came away from what a pinhole camera sees."""
+
+    def straighten(self, pixels: np.ndarray) -> np.ndarray:
+        """Where points of the photo as it came, px [P, 2], lie in the undistorted one, px [P, 2]."""
+
+
 @dataclass(frozen=True)
 class Photo:
     """One photo with its camera, and what its metadata says about the lens."""
@@ -47,6 +57,7 @@ class Photo:
     f_number: float | None = None
     focal_length_mm: float | None = None  # engraved focal length
     focus_distance: float | None = None  # depth of the focus plane, scene unit, where a file states it
+    lens: Lens | None = None  # from the photo as it came to the undistorted one at image_path, where they differ
 
     @property
     def nominal_pupil_diameter_mm(self) -> float | None:
@@ -101,6 +112,15 @@ class UnregisteredPhoto:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """The length of the scene unit, where it comes from, and how well it is known."""
+
+    unit_mm: float  # length of the scene unit in millimetres
+    source: ScaleSource  # distance: given by the user; markers: of known size in the photos; file: with the poses
+    relative_uncertainty: float | None = None  # one standard deviation, as a part of unit_mm; None where unknown
+
+
+@dataclass(frozen=True)
 class Capture:
     """Everything the solver knows before it trains."""
 
@@ -110,6 +130,12 @@ class Capture:
     unit_mm: float | None = None  # length of the scene unit in millimetres, where known
     unregistered: tuple[UnregisteredPhoto, ...] = ()
     reprojection_error_px: float | None = None  # mean over the sparse points, where the poses were found
+    poses_found: bool = False  # here, from the photos; else someone gave them
+    scale: Scale | None = None  # how unit_mm is known; None where it is not
+
+    def with_scale(self, scale: Scale | None) -> "Capture":
+        """The same capture with the length of its unit as `scale` says."""
+        return replace(self, unit_mm=scale.unit_mm if scale else None, scale=scale)
 
     def with_photos(self, photos: tuple[Photo, ...]) -> "Capture":
         """The same capture restricted to, or changed to, `photos`."""

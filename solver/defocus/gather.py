@@ -7,6 +7,8 @@ over the pixels y of the image that lie in the square window of `window_radius` 
 receiver's, so that light crosses depth edges as if both sides were blurred alike: that is the method, not the lens.
 """
 
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -18,7 +20,7 @@ LARGEST_RADIUS = 24
 SHARP_VARIANCE = 0.01
 """Below this variance, px^2, the neighbours' weights are under 1e-21, and a pixel is left as it is."""
 
-_CHUNK_ELEMENTS = 1 << 24  # of a chunk's windows: 64 MiB in float32
+_CHUNK_BYTES = 1 << 30  # of the windows of rows that are blurred together, and of the gradient to these windows
 
 
 def gather(image: Tensor, variance: Tensor) -> Tensor:  # [H, W, 3], [H, W] px^2 >= 0 -> [H, W, 3]
@@ -27,14 +29,34 @@ def gather(image: Tensor, variance: Tensor) -> Tensor:  # [H, W, 3], [H, W] px^2
         from solver.defocus import gather_kernel
 
         return gather_kernel.gather(image, variance)
-    height, width = variance.shape
-    pixels, chunks, row = width * image.shape[2], [], 0
-    while row < height:  # from the strongest blur that is left follows how many rows fit
-        side = 2 * int(window_radius(variance[row:].detach()).max()) + 1
-        end = min(height, row + max(1, _CHUNK_ELEMENTS // (pixels * side * side)))
-        chunks.append(checkpoint(_gather_rows, image, variance, row, end, use_reentrant=False))
-        row = end
-    return torch.cat(chunks)
+    largest_radii = window_radius(variance.detach()).amax(1).int().tolist()
+    row_bytes = 2 * image[0].numel() * image.element_size()
+    return torch.cat(
+        [
+            checkpoint(_gather_rows, image, variance, *rows, use_reentrant=False)
+            for rows in chunks(largest_radii, row_bytes, _CHUNK_BYTES)
+        ]
+    )
+
+
+def chunks(
+    largest_radii: Sequence[int],  # [H], px, of the windows of each row
+    row_bytes: int,
+    budget_bytes: int,
+) -> Iterator[tuple[int, int, int]]:
+    """Rows to blur together: the first of them, the one after the last, and their largest radius.
+
+    As many as fit into the budget, and at least one. Windows of one size are made of all pixels of a chunk, and take
+    `row_bytes` for each of their places and each row.
+    """
+    first, largest = 0, 0
+    for row, radius in enumerate(largest_radii):
+        wider = max(largest, radius)
+        if row > first and (row + 1 - first) * (2 * wider + 1) ** 2 * row_bytes > budget_bytes:
+            yield first, row, largest
+            first, wider = row, radius
+        largest = wider
+    yield first, len(largest_radii), largest
 
 
 def window_radius(variance: Tensor) -> Tensor:  # [...] -> [...], px, whole numbers
@@ -43,11 +65,10 @@ def window_radius(variance: Tensor) -> Tensor:  # [...] -> [...], px, whole numb
     return radius * (variance >= SHARP_VARIANCE)
 
 
-def _gather_rows(image: Tensor, variance: Tensor, first: int, end: int) -> Tensor:  # -> [end - first, W, 3]
-    """Rows of the result, from a view of each pixel's window."""
+def _gather_rows(image: Tensor, variance: Tensor, first: int, end: int, largest: int) -> Tensor:  # [end - first, W, 3]
+    """Rows of the result, from a view of each pixel's window, whose radius is at most `largest`."""
     height, width, _ = image.shape
     radii = window_radius(variance[first:end].detach())  # [R, W]
-    largest = int(radii.max())
     side = 2 * largest + 1
     framed = pad(image, (0, 0, largest, largest, largest, largest))[first : end + 2 * largest]
     windows = framed.unfold(0, side, 1).unfold(1, side, 1)  # [R, W, 3, side, side]

@@ -4,9 +4,11 @@
 from typing import get_args
 
 import numpy as np
+import torch
 from scipy.special import ndtr
 
 from solver.config import KernelShape
+from solver.defocus.gather import window_radius
 from solver.optics.circle_of_confusion import SIGMAS_PER_DIAMETER
 
 _LARGEST_PX = 2000.0  # diameter, wider than photos at working size: beyond it memory would go to a stray depth
@@ -36,6 +38,8 @@ def kernel(diameter_px: float, shape: KernelShape = "disc") -> np.ndarray:  # [K
     `disc` is the uniform disc of the thin lens: each pixel has exactly the part of it that falls inside. `gaussian` is
     the Gaussian of equal variance, diameter^2 / 16 on each axis, that stands in for it in a dilated rendering. Counted
     at the pixels' centres the variance is larger by about 1/12 px^2, a pixel's own; a kernel of one pixel has none.
+    `gathered` are the weights with which `solver.defocus.gather` blurs: that Gaussian at the pixels' centres, up to the
+    edge of its window.
 
     Raises:
         ValueError: the diameter is negative, not finite or absurdly large, or the shape has another name.
@@ -47,6 +51,10 @@ def kernel(diameter_px: float, shape: KernelShape = "disc") -> np.ndarray:  # [K
     if diameter_px == 0:
         return np.ones((1, 1))
     sigma = SIGMAS_PER_DIAMETER * diameter_px
+    if shape == "gathered":
+        radius = int(window_radius(torch.tensor(sigma**2, dtype=torch.float64)))
+        line = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+        return np.outer(line, line) / line.sum() ** 2
     reach = diameter_px / 2 if shape == "disc" else _GAUSSIAN_REACH * sigma
     side = max(0, int(np.ceil(reach - 0.5)))
     edges = np.arange(-side, side + 2) - 0.5  # [K + 1], of the pixels

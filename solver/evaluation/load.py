@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from solver.capture.transforms import TransformsFile, read_transforms
+from solver.capture.camera_file import CameraFile
+from solver.capture.transforms import read_transforms
 from solver.capture.types import Capture, Photo
 from solver.config import ReconstructionSettings
 from solver.defocus.blurnet import BlurNet
@@ -56,7 +57,7 @@ def load_reconstruction(folder: Path) -> Reconstruction:
     return scene
 
 
-def _photos(entries: list[dict[str, Any]], cameras: TransformsFile) -> tuple[Photo, ...]:
+def _photos(entries: list[dict[str, Any]], cameras: CameraFile) -> tuple[Photo, ...]:
     """The photos of result.json with the cameras of transforms.json; what is sharp of them tells which is which."""
     frames = {frame.frame["sharp_path"]: frame for frame in cameras.frames}
     return tuple(

@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import torch
 
+from solver.capture.camera_file import CameraFrame
 from solver.capture.images import IMAGE_SUFFIXES
-from solver.capture.transforms import CameraFrame, read_cameras
+from solver.capture.transforms import read_cameras
 from solver.errors import SolverError
 from solver.evaluation.load import load_reconstruction
 from solver.export.images import write_exr, write_png

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from solver.capture.camera_file import CameraFrame
 from solver.capture.images import decode_mask, image_size, load_photo
 from solver.capture.masks import FOLDER_NAME as MASKS
-from solver.capture.transforms import FILE_NAME, CameraFrame, number, read_transforms
+from solver.capture.transforms import FILE_NAME, number, read_transforms
 from solver.capture.types import Photo
 from solver.errors import SolverError
 from solver.export.images import read_exr
@@ -42,6 +43,10 @@ class TrueView:
         """Planar depth, scene unit, 0 where nothing is."""
         return self._map("depth", "Z")
 
+    def coc(self) -> np.ndarray:  # [H, W]
+        """The photo's circle of confusion, px; held-out views have none."""
+        return self._map("coc", "V")
+
     def smallest_coc(self) -> np.ndarray:  # [H, W]
         """With which circle of confusion, px, the photos see each surface point at best; below 0 where they do not."""
         return self._map("smallest_coc", "V")
@@ -59,7 +64,7 @@ class TrueView:
 
     def _map(self, kind: str, channel: str) -> np.ndarray:
         path = self.folder / kind / f"{self.name}.exr"
-        values = read_exr(path, channel)
+        values = read_exr(path, channel, _AGAIN)
         if values.shape != (self.photo.camera.height, self.photo.camera.width):
             raise _wrong_size(path)
         return values

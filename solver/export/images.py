@@ -35,8 +35,8 @@ def write_exr(path: Path, channel: str, values: np.ndarray) -> None:
         raise SolverError("the image cannot be written", where=path, remedy="check the space on the disk") from None
 
 
-def read_exr(path: Path, channel: str) -> np.ndarray:
-    """Read one channel as float32 [H, W].
+def read_exr(path: Path, channel: str, remedy: str = "reconstruct again") -> np.ndarray:
+    """Read one channel as float32 [H, W]; `remedy` is what helps where that fails, for a file that is not a result's.
 
     Raises:
         SolverError: the file is absent, not an EXR, or lacks the channel.
@@ -44,12 +44,12 @@ def read_exr(path: Path, channel: str) -> np.ndarray:
     import OpenEXR
 
     if not path.is_file():
-        raise SolverError("the image is missing", where=path, remedy="render the capture again")
+        raise SolverError("the image is missing", where=path, remedy=remedy)
     try:
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = file.channels()
             if channel not in channels:
-                raise SolverError(f"the image has no channel {channel}", where=path, remedy="render the capture again")
+                raise SolverError(f"the image has no channel {channel}", where=path, remedy=remedy)
             return np.asarray(channels[channel].pixels, dtype=np.float32)
     except (RuntimeError, OSError, ValueError) as error:
-        raise SolverError(f"the image cannot be read ({error})", where=path, remedy="render it again") from None
+        raise SolverError(f"the image cannot be read ({error})", where=path, remedy=remedy) from None

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from solver.files import written_aside
+from solver.fusion.volume import Mesh
 from solver.optics.colour import linear_to_srgb
-from solver.surface.fusion import Mesh
 
 _Z_UP_TO_Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=np.float64)
 _COLOUR = "_colour"  # trimesh's name for it, until it becomes glTF's

@@ -14,15 +14,15 @@ import torch
 
 import solver
 from solver.capture.transforms import write_transforms
-from solver.capture.types import Photo
+from solver.capture.types import Photo, Scale
 from solver.export.images import write_exr, write_png
 from solver.export.meshes import write_glb, write_ply
 from solver.export.splats import write_splats
 from solver.files import write_json
+from solver.fusion.views import SharpView
+from solver.fusion.volume import Mesh
 from solver.optics.circle_of_confusion import SHARP_COC_PX, SIGMAS_PER_DIAMETER, circle_of_confusion_px
 from solver.surface.coverage import Coverage
-from solver.surface.depth_views import SharpView
-from solver.surface.fusion import Mesh
 from solver.training.reconstruction import Reconstruction, view_of_photo
 
 FORMAT_VERSION = 1
@@ -39,6 +39,8 @@ class RunRecord:
     psnr: list[float | None]  # for each photo: defocused rendering against the photo, dB
     timings_s: dict[str, float]
     warnings: list[str] = field(default_factory=list)
+    camera_refinement: dict[str, Any] | None = None  # how far the cameras went, where they learned
+    blur_scale: Scale | None = None  # what blur says of the scene's unit, whatever else is known of it
 
 
 def write_images(
@@ -135,6 +137,7 @@ def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord, coverag
         "backend": scene.backend,
         "device": record.device,
         "unit_mm": capture.unit_mm,
+        "scale": _scale(scene, record.blur_scale),
         "apertures": [
             {
                 "f_number": f_number,
@@ -151,6 +154,7 @@ def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord, coverag
             )
         ],
         "photos": [_photo(scene, index, photo, record, coverage) for index, photo in enumerate(capture.photos)],
+        "camera_refinement": record.camera_refinement,
         "unregistered": [{"name": entry.name, "reason": entry.reason} for entry in capture.unregistered],
         "background_colour": [float(value) for value in scene.background.detach().clamp(min=0)],
         "splats": {"file": "splats.ply", "count": len(scene.gaussians)},
@@ -166,6 +170,12 @@ def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord, coverag
         "timings_s": record.timings_s,
         "warnings": record.warnings,
     }
+
+
+def _scale(scene: Reconstruction, blur: Scale | None) -> dict[str, Any] | None:
+    capture = scene.capture
+    known = capture.scale or (Scale(capture.unit_mm, "file") if capture.unit_mm else None)
+    return None if known is None else {**dataclasses.asdict(known), "from_blur": blur and dataclasses.asdict(blur)}
 
 
 def _coverage(coverage: Coverage) -> dict[str, float | None]:

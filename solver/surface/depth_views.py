@@ -1,22 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the scene looks like, sharp, from each photo: the raw material of mesh and images."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 
 from solver.capture.types import Photo
+from solver.fusion.views import SharpView
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
-
-
-@dataclass(frozen=True)
-class SharpView:
-    """A photo's view, rendered through a pinhole."""
-
-    photo: Photo
-    colour: np.ndarray  # [H, W, 3] float32, linear light
-    depth: np.ndarray  # [H, W] float32, scene unit, 0 where there is no surface
 
 
 def render_sharp(scene: Reconstruction, photo: Photo) -> SharpView:

@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measuring on photos: those trained on, and those kept out, whose focus distance nobody knows yet."""
+"""Measuring on photos: those trained on, and those kept out, whose focus distance nobody knows yet.
+
+Where poses learn, those of photos kept out are as far off as all were, and are found in the same way as their focus.
+"""
 
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
 from solver.optics.colour import linear_to_srgb
+from solver.training.camera_refinement import CameraRefinement
+from solver.training.losses import photo_loss
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
 
+_POSE_STEPS = 60  # to find the pose of a photo
+_POSE_RATES = (5e-3, 2e-4)  # learning rate at their beginning and end, in radians and scene sizes
 _GRID = 9  # focus distances tried before the search is refined between the best one's neighbours
 
 
@@ -52,3 +59,29 @@ def fit_focus(scene: Reconstruction, index: int, target: TrainingPhoto) -> None:
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)])
     found = minimize_scalar(error, bounds=bounds, method="bounded", options={"maxiter": 12})
     error(float(found.x))
+
+
+def fit_pose(
+    scene: Reconstruction, cameras: CameraRefinement, index: int, target: TrainingPhoto, defocused: bool
+) -> None:
+    """Find the pose of a photo that was not trained on, by what makes the scene look most like it.
+
+    Six numbers, `cameras.increments[index]`, are fitted to a whole photo; everything else stays.
+
+    Args:
+        scene: which the photo shows.
+        cameras: of the capture.
+        index: the photo's.
+        target: its pixels.
+        defocused: whether to look through its lens.
+    """
+    increment = cameras.increments[index]
+    optimizer = torch.optim.Adam([increment])
+    first, last = _POSE_RATES
+    for step in range(_POSE_STEPS):
+        optimizer.param_groups[0]["lr"] = first * (last / first) ** (step / _POSE_STEPS)
+        aperture = scene.lens.aperture(index) if defocused else None
+        rendering = scene.photograph(index, cameras.view(index), aperture).rendering
+        loss = photo_loss(rendering.colour, target.image, target.mask, None, scene.settings.ssim_weight)
+        (increment.grad,) = torch.autograd.grad(loss, increment)
+        optimizer.step()

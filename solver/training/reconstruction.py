@@ -126,7 +126,7 @@ class Reconstruction:
     def centre_depth(self, world_to_camera: Tensor) -> float:  # [4, 4]
         """How deep the scene's centre lies in a camera, scene unit."""
         centre = torch.as_tensor(self.scene_centre, dtype=torch.float32)
-        return float(world_to_camera[2, :3].detach().float().cpu() @ centre + float(world_to_camera[2, 3]))
+        return float(world_to_camera[2, :3].detach().float().cpu() @ centre + float(world_to_camera[2, 3].detach()))
 
 
 def view_of(camera: Camera, world_to_camera: np.ndarray, device: torch.device) -> View:

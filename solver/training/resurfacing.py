@@ -1,25 +1,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gaussians set anew on the surface that a run has found so far, in the colours of the photos that are in focus there.
 
-Detail reaches a Gaussian slowly where one photo in ten holds it in focus. The pixels in focus have it already: each
-becomes a Gaussian at the depth that is rendered there. The strongest of the old ones stay, for what no photo holds in
-focus and for what lies behind.
+Blur hides layers behind each other, so what training on blurred photos finds is a thick cloud; and detail reaches a
+Gaussian slowly where one photo in ten holds it in focus. The depth maps of all photos agree on one thin surface in
+the middle of the cloud (`solver.fusion.volume`), and the pixels in focus have the detail already. What lies away from
+that surface (thin parts, which fusion loses) stays as it is.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 
+from solver.fusion.volume import Surface, surface_of
 from solver.gaussians.initialization import round_gaussians
 from solver.gaussians.model import Gaussians
-from solver.optics.circle_of_confusion import SHARP_COC_PX, circle_of_confusion_px
+from solver.optics.circle_of_confusion import circle_of_confusion_px
 from solver.optics.colour import srgb_to_linear
 from solver.training.photos import TrainingPhoto
-from solver.training.reconstruction import Reconstruction, view_of_photo
+from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
 
-_LEAST_ALPHA = 0.8  # a pixel that shows less surface has no depth to go by
+_RESOLUTION = 192  # voxels along the longest side
+_MOST_VIEWS = 60  # that the surface is fused from; more do not make it better, and take memory
+_LEAST_VIEWS = 2  # that must see a point of the surface
 _LEAST_POINTS = 100  # fewer make no surface
+_OPACITY = 0.8  # of new Gaussians: they are known to be on the surface, not to hide what may be behind it
 
 
 def resurface(
@@ -32,27 +38,38 @@ def resurface(
     *,
     focus_known: bool,
 ) -> Gaussians | None:
-    """New Gaussians for `share` of the budget, and the strongest of the old ones for the rest.
+    """New Gaussians for `share` of the budget, and for the rest the strongest of the old ones that lie elsewhere.
 
     Args:
         scene: as it is.
         photos: all of the capture.
-        indices: of the photos to take pixels from.
+        indices: of the photos to take depth and colours from.
         budget: of Gaussians altogether.
         share: of the budget for new ones.
-        generator: of the choice of pixels.
-        focus_known: whether the scene's lens says where photos are in focus; else all pixels count alike.
+        generator: of the choice of points.
+        focus_known: whether the scene's lens says where photos are in focus; else a point has the colour that the
+            nearest camera sees.
 
     Returns:
-        The set, on the scene's device; None where too little of the photos shows a surface.
+        The set, on the scene's device; None where the photos show no common surface.
     """
-    positions, colours = points_in_focus(scene, photos, indices, int(share * budget), generator, focus_known)
+    chosen = [indices[i] for i in np.unique(np.linspace(0, len(indices) - 1, _MOST_VIEWS).round().astype(int))]
+    depths = [_depth(scene, photos[index]) for index in chosen]
+    surface = surface_of([photos[index].photo for index in chosen], depths, _RESOLUTION)
+    if surface is None:
+        return None
+    positions = points_of(surface, int(share * budget), generator)
+    seen, colours = colours_in_focus(scene, photos, chosen, surface, positions, focus_known)
+    positions, colours = positions[seen], colours[seen]
     if len(positions) < _LEAST_POINTS:
         return None
     old = scene.gaussians.detached()
     new = round_gaussians(positions, colours, old.sh_degree, scene.scene_size, generator)
+    new.opacity_logits.fill_(float(np.log(_OPACITY / (1 - _OPACITY))))
     strength = old.opacities * old.log_scales.mean(1).mul(1.5).exp()  # between what it covers and what it fills
-    kept = strength.topk(min(budget - len(new), len(old))).indices
+    away = KDTree(surface.vertices).query(old.means.cpu().numpy())[0] > surface.tolerance
+    strength = strength * torch.from_numpy(away).to(strength.device)
+    kept = strength.topk(min(budget - len(new), int(away.sum()))).indices
     return Gaussians(
         **{
             name: torch.cat([tensor.to(scene.device), getattr(old, name)[kept]])
@@ -61,50 +78,64 @@ def resurface(
     )
 
 
-def points_in_focus(
+def points_of(surface: Surface, count: int, generator: np.random.Generator) -> np.ndarray:  # [count, 3], world
+    """Random points of a surface, as many on each patch as its area is large."""
+    corners = surface.vertices[surface.faces]  # [F, 3, 3]
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    areas = np.linalg.norm(np.cross(first, second), axis=1)
+    faces = generator.choice(len(areas), count, p=areas / areas.sum())
+    along = generator.random((2, count, 1))
+    along = np.where(along.sum(0) > 1, 1 - along, along)  # the other half of the parallelogram, folded back
+    return corners[faces, 0] + along[0] * first[faces] + along[1] * second[faces]
+
+
+def colours_in_focus(
     scene: Reconstruction,
     photos: Sequence[TrainingPhoto],
     indices: Sequence[int],
-    count: int,
-    generator: np.random.Generator,
+    surface: Surface,
+    positions: np.ndarray,  # [P, 3], world
     focus_known: bool,
-) -> tuple[np.ndarray, np.ndarray]:  # [<= count, 3] world, [<= count, 3] linear light
-    """Random pixels of the photos as points in the world, most of them where a photo is in focus.
+) -> tuple[np.ndarray, np.ndarray]:  # [P] bool, [P, 3] linear light
+    """Which points at least two photos see, and each point's colour where the smallest circle of confusion shows it.
 
-    A pixel with a circle of confusion of `SHARP_COC_PX` is half as likely as one in perfect focus.
+    Args:
+        scene: whose lens is asked.
+        photos: all of the capture.
+        indices: of the photos that `surface` was fused from, in its order.
+        surface: says what hides what.
+        positions: of the points.
+        focus_known: whether to ask the lens; else the photo from the nearest place is taken.
     """
-    drawn, totals = [], []
-    for index in indices:
-        weights, depth = (map_.ravel() for map_ in _focus_and_depth(scene, photos[index], index, focus_known))
-        places = np.flatnonzero(weights)
-        totals.append(float(weights.sum()))
-        if len(places):
-            chances = weights[places] / totals[-1]
-            places = generator.choice(places, min(count, len(places)), replace=False, p=chances)
-        drawn.append((places.astype(np.int32), depth[places].astype(np.float32)))  # small: count of them for each photo
-    positions, colours = [np.zeros((0, 3))], [np.zeros((0, 3))]
-    for index, total, (places, depths) in zip(indices, totals, drawn, strict=True):
-        taken = int(count * total / max(sum(totals), 1e-12))
+    colours, smallest, views = np.zeros((len(positions), 3)), np.full(len(positions), np.inf), np.zeros(len(positions))
+    for index, depth in zip(indices, surface.trusted_depths, strict=True):
         entry = photos[index]
-        rows, columns = np.divmod(places[:taken], entry.photo.camera.width)
-        positions.append(entry.photo.unproject(rows, columns, depths[:taken]))
-        colours.append(srgb_to_linear(entry.image.cpu().numpy()[rows, columns]))
-    return np.concatenate(positions), np.concatenate(colours)
-
-
-def _focus_and_depth(
-    scene: Reconstruction, entry: TrainingPhoto, index: int, focus_known: bool
-) -> tuple[np.ndarray, np.ndarray]:  # [H, W], [H, W]
-    """How likely each pixel of a photo is, 0 where it shows no surface of the subject; and the depth there."""
-    with torch.no_grad():
-        rendering = scene.render(view_of_photo(entry.photo, scene.device))
-        depth = (rendering.depth / rendering.alpha.clamp(min=1e-6)).clamp(min=1e-6)
-        weights = ((rendering.alpha >= _LEAST_ALPHA) & depth.isfinite()).double()
-        if entry.mask is not None:
-            weights = weights * (entry.mask >= 0.5)
+        pixels, distances, inside = entry.photo.project(positions)
+        points = np.flatnonzero(inside)
+        columns, rows = pixels[points].astype(int).T
+        sees = np.abs(depth[rows, columns] - distances[points]) <= surface.tolerance
+        points, rows, columns = points[sees], rows[sees], columns[sees]
+        views[points] += 1
+        blur = distances[points]
         if focus_known:
-            coc = circle_of_confusion_px(
-                depth, scene.lens.pupil_diameter(index), scene.lens.inverse_focus_distance(index), entry.photo.camera.fx
-            )
-            weights = weights / (1 + (coc / SHARP_COC_PX) ** 2)
-        return weights.cpu().numpy(), depth.cpu().numpy()
+            with torch.no_grad():
+                blur = circle_of_confusion_px(
+                    torch.from_numpy(distances[points]).to(scene.device),
+                    scene.lens.pupil_diameter(index),
+                    scene.lens.inverse_focus_distance(index),
+                    entry.photo.camera.fx,
+                ).cpu()
+            blur = np.asarray(blur)
+        better = blur < smallest[points]
+        points, rows, columns = points[better], rows[better], columns[better]
+        smallest[points] = blur[better]
+        colours[points] = srgb_to_linear(entry.image.cpu().numpy()[rows, columns])
+    return views >= _LEAST_VIEWS, colours
+
+
+def _depth(scene: Reconstruction, entry: TrainingPhoto) -> np.ndarray:  # [H, W] float32, 0 where nothing is
+    with torch.no_grad():
+        depth = expected_depth(scene.render(view_of_photo(entry.photo, scene.device)))
+        if entry.mask is not None:
+            depth = depth * (entry.mask > 0.5)
+        return depth.cpu().numpy()

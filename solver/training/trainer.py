@@ -26,9 +26,11 @@ from solver.gaussians.model import Gaussians
 from solver.optics.circle_of_confusion import circle_of_confusion_px
 from solver.optics.colour import linear_to_srgb, srgb_to_linear
 from solver.optics.sharpness import local_sharpness
-from solver.rasterization import Aperture, Backend, Rendering
+from solver.rasterization import Aperture, Backend, Rendering, View
+from solver.training.camera_refinement import CameraRefinement
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
 from solver.training.depth_spread import depth_spread, squared_depths
+from solver.training.held_out import fit_focus, fit_pose
 from solver.training.losses import photo_loss
 from solver.training.photos import Beside, TrainingPhoto, load_training_photos
 from solver.training.preview import write_preview
@@ -38,6 +40,8 @@ from solver.training.resurfacing import resurface
 _OUTSIDE_SHARE = 0.25  # of the photos that see a Gaussian: if so many masks exclude it, it is not the subject
 _LENS_START_SHARE = 0.1  # the lens learns at full rate from this part of the run on
 _FINAL_LENS_RATE = 0.1  # of the lens's learning rates, at the end
+_POSES_START_SHARE = 0.05  # of the run, in which the cameras' learning rates rise to their full
+_FINAL_POSES_RATE = 0.01  # of the cameras' learning rates, at the end
 _UNCLEAR_WEIGHT = 0.1  # of pixels where a photo is blurred, while geometry comes from its sharp parts
 
 
@@ -103,6 +107,9 @@ class Trainer:
             active_sh_degree=0,
             blurnet=blurnet,
         )
+        self.cameras: CameraRefinement | None = None
+        if refines_cameras(settings, capture):
+            self.cameras = CameraRefinement.none_yet(capture.photos, centre, size, self.training_indices, device)
         self._make_optimizers()
 
     def run(self) -> Reconstruction:
@@ -125,6 +132,7 @@ class Trainer:
                     self.save()
                 if stopping:
                     raise Cancelled
+        self._adopt_cameras()
         return self.scene
 
     def train_one_step(self) -> float:
@@ -138,7 +146,8 @@ class Trainer:
         target = self.photos[index]
         aperture = self._aperture(index, part)
         clarity = None if self.clarity is None else self.clarity[index]
-        view = view_of_photo(target.photo, scene.device)
+        view = self._view(index)
+        fx = float(view.K[0, 0].detach())
         centre_depth, extras = scene.centre_depth(view.world_to_camera), None
         if settings.depth_spread_weight > 0:
             extras = squared_depths(scene.gaussians.means, view, centre_depth, scene.scene_size)
@@ -148,7 +157,7 @@ class Trainer:
         if aperture is None and clarity is not None:
             weights = clarity + _UNCLEAR_WEIGHT
         if aperture is not None and part >= settings.focus_weighting_from:
-            weights = focus_weights(rendering, aperture, target.photo.camera.fx, settings.focus_weight_coc)
+            weights = focus_weights(rendering, aperture, fx, settings.focus_weight_coc)
         loss = photo_loss(rendering.colour, target.image, target.mask, weights, settings.ssim_weight)
         regularization = (
             settings.opacity_regularization * scene.gaussians.opacities.mean()
@@ -157,14 +166,14 @@ class Trainer:
         if extras is not None:
             spread = depth_spread(rendering, centre_depth, scene.scene_size)
             if aperture is not None:  # edges that are blurred mix depths, and rightly
-                spread = spread * focus_weights(rendering, aperture, target.photo.camera.fx, settings.focus_weight_coc)
+                spread = spread * focus_weights(rendering, aperture, fx, settings.focus_weight_coc)
             regularization = regularization + settings.depth_spread_weight * spread.mean()
         if photograph.log_factor is not None:
             excess = photograph.log_factor.square().mean()
             regularization = regularization + settings.blurnet_regularization * excess
         if target.beside is not None:
             spread_by = aperture if photograph.log_factor is None else None  # BlurNet's alpha is a sharp rendering's
-            spill = alpha_outside_mask(rendering, target.beside, spread_by, target.photo.camera.fx)
+            spill = alpha_outside_mask(rendering, target.beside, spread_by, fx)
             regularization = regularization + settings.outside_mask_weight * spill
         (loss + regularization).backward()
         for optimizer in self.optimizers:
@@ -172,6 +181,8 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             scene.background.clamp_(min=0)  # below, where it is drawn as black, no gradient would bring it back
+        if self.cameras is not None:
+            self.cameras.settle()
 
         value = float(loss.detach())
         if not np.isfinite(value):
@@ -188,6 +199,33 @@ class Trainer:
         if 0 < self.step == round(settings.resurface_at * settings.iterations):
             self._resurface()
         return value
+
+    def fit_held_out(self) -> None:
+        """Find the focus of the photos that were not trained on and, where poses learn, their poses."""
+        for index, target in enumerate(self.photos):
+            if not is_held_out(index, self.settings):
+                continue
+            if uses_defocus(self.settings):
+                fit_focus(self.scene, index, target)
+            if self.cameras is not None:
+                fit_pose(self.scene, self.cameras, index, target, uses_defocus(self.settings))
+                self._adopt_cameras()
+                if uses_defocus(self.settings):
+                    fit_focus(self.scene, index, self.photos[index])
+
+    def _view(self, index: int) -> View:
+        if self.cameras is not None:
+            return self.cameras.view(index)
+        return view_of_photo(self.photos[index].photo, self.scene.device)
+
+    def _adopt_cameras(self) -> None:
+        """Give scene and photos the cameras as they are now."""
+        if self.cameras is None:
+            return
+        photos = [self.cameras.photo(index) for index in range(len(self.photos))]
+        self.scene.capture = self.scene.capture.with_photos(tuple(photos))
+        self.photos = [dataclasses.replace(e, photo=p) for e, p in zip(self.photos, photos, strict=True)]
+        self.training_photos = [self.photos[index] for index in self.training_indices]
 
     def _aperture(self, index: int, part: float) -> Aperture | None:
         settings = self.settings
@@ -206,6 +244,7 @@ class Trainer:
 
     def _densify(self) -> None:
         settings = self.settings
+        self._adopt_cameras()
         self.scene.gaussians = densify(
             self.scene.gaussians,
             self.gaussian_optimizer,
@@ -218,6 +257,7 @@ class Trainer:
 
     def _resurface(self) -> None:
         settings, scene = self.settings, self.scene
+        self._adopt_cameras()
         seed = int(torch.randint(2**31, (), generator=self.generator))
         gaussians = resurface(
             scene,
@@ -261,24 +301,34 @@ class Trainer:
             eps=1e-15,
         )
         self._other_optimizers: list[torch.optim.Optimizer] = [lens_optimizer]
+        if self.cameras is not None:
+            cameras = [
+                {"params": self.cameras.increments, "name": "poses"},
+                {"params": self.cameras.log_focal_factors, "name": "focal"},
+            ]
+            self._other_optimizers.append(torch.optim.Adam(cameras, lr=0.0, betas=(0.8, 0.99), eps=1e-15))
         if scene.blurnet is not None:
             rate = self.settings.blurnet_rate
             self._other_optimizers.append(torch.optim.Adam(scene.blurnet.parameters(), lr=rate))
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Of the Gaussians, then of background and lens, then of BlurNet where there is one."""
+        """Of the Gaussians, of background and lens, then of the cameras and of BlurNet where they learn."""
         return [self.gaussian_optimizer, *self._other_optimizers]
 
     def _set_learning_rates(self, part: float) -> None:
         settings = self.settings
         lens_rate = min(1.0, part / _LENS_START_SHARE) * _FINAL_LENS_RATE**part
+        since = part - settings.refine_from
+        poses_rate = min(1.0, max(0.0, since / _POSES_START_SHARE)) * _FINAL_POSES_RATE**part
         rates = {
             **self._gaussian_rates(part),
             # Masks hide the background, and what their soft edges show of it would send it anywhere.
             "background": 0.0 if any(p.mask is not None for p in self.training_photos) else settings.background_rate,
             "pupil": settings.pupil_rate * lens_rate,
             "focus": settings.focus_rate * self.focus_unit * lens_rate,
+            "poses": settings.pose_rate * poses_rate,
+            "focal": settings.focal_rate * poses_rate,
         }
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -308,6 +358,7 @@ class Trainer:
         return settings.blurnet_gaussians_share if self.scene.blurnet is not None and only_blur else 1.0
 
     def _write_preview(self) -> None:
+        self._adopt_cameras()
         with torch.no_grad():
             shown = self.training_photos[0]
             rendering = self.scene.render(view_of_photo(shown.photo, self.scene.device))
@@ -330,6 +381,7 @@ class Trainer:
                 "queue": list(self._queue),
                 "generator": self.generator.get_state(),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+                "cameras": None if self.cameras is None else self.cameras.state(),
             },
         )
 
@@ -359,6 +411,9 @@ class Trainer:
                 remedy="repeat them, or run without --resume",
             )
         restore_scene(self.scene, content)
+        if self.cameras is not None:
+            self.cameras.restore(content["cameras"])
+            self._adopt_cameras()
         self._make_optimizers()
         for optimizer, state in zip(self.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(state)
@@ -440,6 +495,11 @@ def _rendered_coc(rendering: Rendering, aperture: Aperture, principal_distance_p
 def uses_defocus(settings: ReconstructionSettings) -> bool:
     """Whether the run models blur: sharp training images have none."""
     return settings.defocus != "none" and settings.train_on == "photos"
+
+
+def refines_cameras(settings: ReconstructionSettings, capture: Capture) -> bool:
+    """Whether poses and principal distances learn too."""
+    return settings.refine_poses == "on" or (settings.refine_poses == "auto" and capture.poses_found)
 
 
 def scene_state(scene: Reconstruction) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from benchmarks.quality_table.captures import CapturePlan
 from benchmarks.quality_table.cells import Cell, Store, code_hash, key_of, write_aside
 from benchmarks.quality_table.chains import Chain, Place, Step, chain_of
 from benchmarks.quality_table.children import Children
+from benchmarks.quality_table.command import each_once, told_command
 from benchmarks.quality_table.crops import Crop, choose_crop, strip
 from benchmarks.quality_table.display import Display
 from benchmarks.quality_table.methods import BUDGETS, CEILING, FLOOR, METHODS
@@ -268,16 +269,16 @@ def test_a_cell_knows_what_stopped_attempts_took(tmp_path):
 
 def test_the_told_command_has_what_decides_the_numbers_and_no_folders(tmp_path):
     arguments = quality.Arguments(preset="small", work=tmp_path, page=tmp_path / "a.md", json=tmp_path / "a.json")
-    assert quality._told_command(arguments) == "python benchmarks/quality.py --preset small"
+    assert told_command("benchmarks/quality.py", arguments) == "python benchmarks/quality.py --preset small"
     arguments = dataclasses.replace(arguments, scenes=("coin", "moss"), seeds=(0, 1), workers=1, keep_captures=True)
-    assert quality._told_command(arguments).endswith(
+    assert told_command("benchmarks/quality.py", arguments).endswith(
         "--preset small --scenes coin moss --seeds 0 1 --workers 1 --keep-captures"
     )
 
 
 def test_what_is_named_twice_is_done_once():
     arguments = quality.Arguments(scenes=("coin", "moss", "coin"), methods=("plain", "plain"), seeds=(1, 0, 1))
-    once = quality._each_once(arguments)
+    once = each_once(arguments)
     assert (once.scenes, once.methods, once.seeds) == (("coin", "moss"), ("plain",), (1, 0))
 
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -153,9 +154,70 @@ def test_unreadable_image(refused, photos, tmp_path, content):
 
 
 def test_photos_of_two_sizes(refused, photos, tmp_path):
-    photo(photos / "p1.png", size=(150, 200))
+    photo(photos / "p1.png", size=(160, 200))
     told = refused("reconstruct", photos, "--output", tmp_path / "result")
     assert told.startswith(f"{photos / 'p1.png'}: photos of two sizes")
+
+
+def test_a_broken_photo_among_enough(capsys, photos, tmp_path):
+    """It is told and left out; what then fails is another matter: these photos have nothing in common."""
+    photo(photos / "p3.png", seed=3)
+    (photos / "p1.png").write_bytes((photos / "p1.png").read_bytes()[:4000])
+    (photos / "gone.jpg").symlink_to(photos / "gone.jpg")
+    output = str(tmp_path / "result")
+    assert main(["reconstruct", str(photos), "--output", output, "--device", "cpu", "--events", "json"]) == 1
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    warnings = [line["message"] for line in told if line["event"] == "warning"]
+    assert warnings[0] == f"{photos / 'gone.jpg'}: the link leads to no file; it was left out"
+    assert warnings[1].startswith(f"{photos / 'p1.png'}: the image cannot be decoded (")
+    assert warnings[1].endswith("it was left out")
+    assert "too few photos found a pose (0 of 3)" in told[-1]["message"]
+
+
+def test_photos_of_many_kinds_are_read(refused, tmp_path):
+    """CMYK, 16 bits of grey, alpha, a palette, a wrong suffix and garbled metadata are no reason to refuse."""
+    folder = tmp_path / "Käfer & Blüten"
+    noise = np.random.default_rng(0).integers(0, 256, (150, 200, 3)).astype(np.uint8)
+    folder.mkdir()
+    Image.fromarray(noise).convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(noise[..., 0].astype(np.uint16) * 257).save(folder / "deep grey.png")
+    Image.fromarray(noise).convert("RGBA").save(folder / "alpha.png")
+    Image.fromarray(noise).quantize().save(folder / "palette.png")
+    Image.fromarray(noise).save(folder / "wrong.png", format="JPEG")
+    Image.fromarray(noise).save(folder / "garbled.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0" + b"\xff" * 60)
+    told = refused("reconstruct", folder, "--output", tmp_path / "result")
+    assert "photos found a pose" in told
+
+
+def test_headers_that_claim_too_much(refused, photos, tmp_path):
+    content = bytearray((photos / "p1.png").read_bytes())
+    content[16:24] = (25_000).to_bytes(4, "big") + (20_000).to_bytes(4, "big")
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (photos / "p1.png").write_bytes(content)
+    told = refused("reconstruct", photos, "--output", tmp_path / "result")
+    assert told.startswith(f"{photos / 'p1.png'}: the image claims more than 178 megapixels; reduce its size")
+
+
+def test_a_link_to_itself_for_a_capture(refused, tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    told = refused("reconstruct", tmp_path / "loop", "--output", tmp_path / "result")
+    assert told.startswith(f"{tmp_path / 'loop'}: the capture does not exist")
+    (tmp_path / "result").mkdir()
+    told = refused("reconstruct", tmp_path / "loop", "--output", tmp_path / "result")
+    assert told.startswith(f"{tmp_path / 'loop'}: the capture does not exist")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "bounds"),
+    [
+        ("--f-number", "0", "0.5 to 512"),
+        ("--focal-length-mm", "-5", "0.5 to 5000"),
+        ("--sensor-width-mm", "nan", "1 to"),
+    ],
+)
+def test_a_lens_that_cannot_be(refused, photos, tmp_path, option, value, bounds):
+    told = refused("reconstruct", photos, "--output", tmp_path / "result", option, value)
+    assert told.startswith(f"{option} is {value}; give a number from {bounds}")
 
 
 def test_photos_that_show_nothing_in_common(refused, photos, tmp_path):

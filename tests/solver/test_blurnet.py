@@ -12,19 +12,21 @@ from scipy.ndimage import correlate, gaussian_filter
 
 from solver.cancellation import Cancellation
 from solver.capture import load_capture
-from solver.config import settings_for
+from solver.config import ReconstructionSettings, settings_for
+from solver.defocus import blurnet as module
 from solver.defocus.blurnet import BlurNet, blur, depth_of_pixels, kernel_variance, measured_clarity
-from solver.defocus.gather import gather
+from solver.defocus.gather import LARGEST_RADIUS, SHARP_VARIANCE, gather
 from solver.errors import SolverError
 from solver.evaluation.evaluate import evaluate
 from solver.evaluation.load import load_reconstruction
 from solver.events import Reporter
 from solver.export.images import read_exr
+from solver.export.kernels import pixel_kernel
 from solver.rasterization import Aperture, Rendering, View, rasterize
 from solver.reconstruct import Job, reconstruct
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
 from solver.training.reconstruction import view_of_photo
-from solver.training.trainer import Trainer
+from solver.training.trainer import _UNCLEAR_WEIGHT, Trainer
 
 FOCAL_PX = 200.0
 
@@ -167,6 +169,30 @@ def test_blur_of_a_plane_is_a_convolution_with_the_analytic_gaussian():
         assert sharp.colour[..., c].numpy()[inside].std() > 1.5 * expected.std()  # it was no even colour
 
 
+def test_the_documentation_has_its_numbers():
+    text = " ".join((Path(__file__).parents[2] / "docs" / "how_it_works.md").read_text(encoding="utf-8").split())
+    usual, inputs = ReconstructionSettings(), BlurNet(1).first.shape[1]
+    added = module._LARGEST_ADDED_VARIANCE / (1 + math.exp(-module._ADDED_START))
+    for told in (
+        f"two hidden layers of {module._HIDDEN} units",
+        f"Its {inputs} inputs",
+        f"`asinh(c / {module._COC_UNIT_PX:g} px)`",
+        f"{('No', 'One', 'Two', 'Three', 'Four')[module._EMBEDDING]} numbers a photo",
+        f"from 1/{module._LARGEST_FACTOR:g} to {module._LARGEST_FACTOR:g}",
+        f"added variance of 0 to {module._LARGEST_ADDED_VARIANCE:g} px^2",
+        f"the added variance at {added:.3f} px^2",
+        f"at most {LARGEST_RADIUS} px to each side: a disc of more than {4 * LARGEST_RADIUS / 3:g} px is cut short",
+        f"Under {SHARP_VARIANCE} px^2 a pixel stays",
+        f"`m = q * exp(-v / (2 * {module._SHARP_SIGMA_PX}^2))`",
+        f"the {module._CLEAR_PERCENTILE:g}th percentile",
+        f"weighted by `q + {_UNCLEAR_WEIGHT}`",
+        f"`blurnet_blur_from` ({usual.blurnet_blur_from} of the run)",
+        f"`blurnet_joint_from` ({usual.blurnet_joint_from})",
+        f"That share is {usual.blurnet_gaussians_share:g} by default",
+    ):
+        assert told in text
+
+
 # the whole street
 
 QUICK = {"iterations": 700, "max_gaussians": 3000, "initial_gaussians": 2000, "sh_degree": 0, "surface": False}
@@ -208,6 +234,11 @@ def test_result_says_how_it_was_made_and_has_the_corrected_kernels(result):
             tensor = torch.tensor(np.where(surface, depth, 1), dtype=torch.float32)
             variance, _ = scene.kernel_variance(index, view, tensor, scene.lens.aperture(index))
         np.testing.assert_allclose((coc**2 / 16)[surface], variance.numpy()[surface], rtol=1e-3, atol=1e-5)
+        row, column = np.argwhere(surface & (coc > 4))[0]
+        steps = np.arange(-1, 2)
+        drawn = pixel_kernel(result, photo["name"], int(column), int(row))
+        middle = drawn[len(drawn) // 2, len(drawn) // 2 + steps] / drawn.max()
+        np.testing.assert_allclose(middle, np.exp(-(steps**2) / (2 * variance[row, column].item())), rtol=1e-3)
     assert differs > 0.05  # BlurNet learned something
 
 

@@ -23,12 +23,12 @@ from solver.export.images import read_exr, write_exr, write_png
 from solver.export.meshes import write_glb, write_ply
 from solver.export.result import RunRecord, circle_of_confusion_map, write_images, write_result
 from solver.export.splats import write_splats
+from solver.fusion.views import SharpView
+from solver.fusion.volume import Mesh
 from solver.gaussians.model import Gaussians
 from solver.optics.colour import linear_to_srgb
 from solver.rasterization import spherical_harmonics
-from solver.surface.coverage import Coverage, CoverageMap, CoverageSummary, PointCoverage
-from solver.surface.depth_views import SharpView
-from solver.surface.fusion import Mesh
+from solver.surface.coverage import Coverage, CoverageMap, CoverageSummary, PointCoverage, Shot
 from solver.training.reconstruction import Reconstruction
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
@@ -287,16 +287,16 @@ def test_exr_round_trip(tmp_path):
     with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
         assert list(file.channels()) == ["Z"]
         assert file.channels()["Z"].pixels.dtype == np.float32
-    with pytest.raises(SolverError, match=r"a\.exr: the image has no channel V"):
+    with pytest.raises(SolverError, match=r"a\.exr: the image has no channel V; reconstruct again"):
         read_exr(tmp_path / "a.exr", "V")
 
 
 def test_exr_that_is_none(tmp_path):
-    with pytest.raises(SolverError, match="is missing"):
+    with pytest.raises(SolverError, match="is missing; reconstruct again"):
         read_exr(tmp_path / "gone.exr", "Z")
     (tmp_path / "text.exr").write_text("no picture")
-    with pytest.raises(SolverError, match=r"text\.exr: the image cannot be read"):
-        read_exr(tmp_path / "text.exr", "Z")
+    with pytest.raises(SolverError, match=r"text\.exr: the image cannot be read .*; render the scan again"):
+        read_exr(tmp_path / "text.exr", "Z", "render the scan again")
     write_exr(tmp_path / "short.exr", "Z", np.random.default_rng(0).normal(size=(40, 40)))
     (tmp_path / "short.exr").write_bytes((tmp_path / "short.exr").read_bytes()[:900])
     with pytest.raises(SolverError, match=r"short\.exr: the image cannot be read"):
@@ -364,7 +364,10 @@ def some_coverage(count: int) -> Coverage:
     def points(n: int) -> PointCoverage:
         return PointCoverage(np.arange(n, dtype=np.float32) / 8, np.arange(n, dtype=np.int32), np.arange(n) + 1)
 
-    maps = [CoverageMap(np.full((18, 24), i / 2, np.float32), np.full((18, 24), i)) for i in range(3)]
+    shot = Shot(
+        Photo("a", Path("a.png"), Camera(24, 18, 30.0, 30.0, 12.0, 9.0), np.eye(4)), np.ones((18, 24)), 1.0, 1.0
+    )
+    maps = [CoverageMap(shot, 6, np.full((3, 4), i / 2, np.float32), np.full((3, 4), i)) for i in range(3)]
     return Coverage(points(count), points(4), maps, CoverageSummary(0.25, 0.5, 0.75, [0.1, None, 0.3], 0.5, "photo_1"))
 
 
@@ -382,7 +385,7 @@ def test_result_tells_its_coverage(scene, mesh, tmp_path):
     }
     assert [photo["in_focus_share"] for photo in result["photos"]] == [0.1, None, 0.3]
     for i, photo in enumerate(result["photos"]):
-        np.testing.assert_array_equal(read_exr(folder / photo["coverage"], "V"), coverage.maps[i].smallest_coc_px)
+        np.testing.assert_array_equal(read_exr(folder / photo["coverage"], "V"), np.full((18, 24), i / 2))
     for file, expected in (("splats.ply", coverage.splats), ("mesh.ply", coverage.vertices)):
         table = PlyData.read(str(folder / file))["vertex"].data
         np.testing.assert_array_equal(table["smallest_coc_px"], expected.smallest_coc_px)

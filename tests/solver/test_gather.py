@@ -7,7 +7,7 @@ import torch
 from scipy.ndimage import correlate
 
 from solver.defocus import gather as module
-from solver.defocus.gather import LARGEST_RADIUS, gather, window_radius
+from solver.defocus.gather import LARGEST_RADIUS, chunks, gather, window_radius
 from solver.kernels.threads import set_thread_count
 
 
@@ -74,10 +74,43 @@ def test_what_is_not_blurred_stays_as_it_is(dtype):
 
 def test_a_chunk_at_a_time_is_the_same(monkeypatch):
     image, variance = example(23, 12, 4.0)
-    whole = with_gradients(gather, image, variance)
-    monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 5000)
-    for found, true in zip(with_gradients(gather, image, variance), whole, strict=True):
-        torch.testing.assert_close(found, true)
+    variance[10:] *= 0.01  # rows of small windows, of which more fit
+    made = []
+
+    def told(*rows):
+        made.extend(chunks(*rows))
+        return iter(made)
+
+    monkeypatch.setattr(module, "chunks", told)
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 400_000)
+    for found, true in zip(
+        with_gradients(gather, image, variance), with_gradients(every_pair, image, variance), strict=True
+    ):
+        torch.testing.assert_close(found, true, rtol=1e-9, atol=1e-9)
+    assert len(made) > 4
+    assert made[-1][1] - made[-1][0] > made[0][1] - made[0][0]
+
+
+@pytest.mark.parametrize("budget", [1, 30_000, 10**6, 10**9])
+def test_chunks_have_as_many_rows_as_fit_into_memory(budget):
+    radii = np.random.default_rng(0).integers(0, LARGEST_RADIUS + 1, 200).tolist()
+    row_bytes = 2 * 30 * 3 * 4
+    found = list(chunks(radii, row_bytes, budget))
+    assert [row for first, end, _ in found for row in range(first, end)] == list(range(200))
+
+    def needed(first: int, end: int) -> int:
+        return (end - first) * (2 * max(radii[first:end]) + 1) ** 2 * row_bytes
+
+    for first, end, largest in found:
+        assert largest == max(radii[first:end])
+        assert needed(first, end) <= budget or end - first == 1
+        assert end == 200 or needed(first, end + 1) > budget
+    assert {1: 200, 10**9: 1}.get(budget, len(found)) == len(found)
+
+
+def test_strong_blur_of_a_large_image_goes_through_few_chunks():
+    found = list(chunks([LARGEST_RADIUS] * 1067, 2 * 1600 * 3 * 4, module._CHUNK_BYTES))
+    assert len(found) < 110  # a chunk of one row would need 92 MB
 
 
 def test_threads_change_nothing():

@@ -5,8 +5,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from solver.cli import main
+from solver.defocus.gather import gather
 from solver.defocus.kernel import kernel, kernel_at
 from solver.errors import SolverError
 from solver.export.images import read_exr, write_exr
@@ -77,6 +79,18 @@ def test_disc_is_flat_and_the_gaussian_is_not():
     assert gaussian[side, side + 10] == pytest.approx(np.exp(-0.5) * gaussian[side, side], rel=1e-3)
 
 
+@pytest.mark.parametrize("diameter", [0.3, 0.5, 2.0, 3.7, 12.0, 60.0])  # no window; pixels; cut off at the largest
+def test_gathered_are_the_weights_that_blur_a_rendering(diameter):
+    weights = kernel(diameter, "gathered")
+    side = len(weights) // 2
+    assert weights.shape == (2 * side + 1, 2 * side + 1)
+    assert weights.sum() == pytest.approx(1, abs=1e-12)
+    image = torch.rand(61, 65, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    blurred = gather(image, torch.full((61, 65), (diameter / 4) ** 2, dtype=torch.float64))
+    seen = image.numpy()[30 - side : 31 + side, 32 - side : 33 + side]
+    np.testing.assert_allclose(np.einsum("ij,ijc->c", weights, seen), blurred[30, 32], rtol=1e-12)
+
+
 def test_a_pixel_of_a_map():
     coc = np.arange(12.0).reshape(3, 4)
     np.testing.assert_array_equal(kernel_at(coc, 3, 1), kernel(7.0))  # x is the column
@@ -97,13 +111,40 @@ def test_what_has_no_kernel():
 def result(tmp_path):
     folder = tmp_path / "result"
     write_exr(folder / "coc" / "flower.exr", "V", np.arange(12.0).reshape(3, 4))
-    (folder / "result.json").write_text(json.dumps({"photos": [{"name": "flower"}, {"name": "gone"}]}))
+    made_with(folder, defocus="pupil", train_on="photos")
     return folder
 
 
-def test_kernel_of_a_result(result):
-    np.testing.assert_allclose(pixel_kernel(result, "flower", 2, 2), kernel(10.0))
-    np.testing.assert_allclose(pixel_kernel(result, "flower", 2, 2, "gaussian"), kernel(10.0, "gaussian"))
+def made_with(result, **settings) -> None:
+    content = {"photos": [{"name": "flower"}, {"name": "gone"}], "settings": settings}
+    (result / "result.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("defocus", "own"), [("dilation", "disc"), ("pupil", "disc"), ("blurnet", "gathered")])
+def test_kernel_of_a_result_is_that_of_its_way_of_defocus(result, defocus, own):
+    made_with(result, defocus=defocus, train_on="photos")
+    np.testing.assert_array_equal(pixel_kernel(result, "flower", 2, 2), kernel(10.0, own))
+    for asked in ("disc", "gaussian", "gathered"):
+        np.testing.assert_array_equal(pixel_kernel(result, "flower", 2, 2, asked), kernel(10.0, asked))
+
+
+@pytest.mark.parametrize(
+    ("defocus", "train_on", "option"), [("none", "photos", "--defocus none"), ("pupil", "sharp", "--train-on sharp")]
+)
+def test_where_no_blur_was_modelled_there_is_no_kernel(result, tmp_path, capsys, defocus, train_on, option):
+    made_with(result, defocus=defocus, train_on=train_on)
+    assert (
+        main(["kernel", str(result), "flower", "2", "2", "--output", str(tmp_path / "k.png"), "--shape", "disc"]) == 1
+    )
+    assert f"no kernels, since {option} models no blur; reconstruct without it" in capsys.readouterr().err
+    assert not (tmp_path / "k.png").exists()
+
+
+def test_a_result_that_does_not_tell_its_way_of_defocus(result):
+    for settings in ({}, {"defocus": "magic"}):
+        made_with(result, **settings)
+        with pytest.raises(SolverError, match="does not say how blur was modelled"):
+            pixel_kernel(result, "flower", 2, 2)
 
 
 def test_mistakes_are_told(result, tmp_path):
@@ -115,7 +156,7 @@ def test_mistakes_are_told(result, tmp_path):
         pixel_kernel(result, "flower", 4, 0)
     with pytest.raises(SolverError, match=r"flower\.exr: no surface was found at pixel \(0, 0\)"):
         pixel_kernel(result, "flower", 0, 0)
-    with pytest.raises(SolverError, match=r"gone\.exr: the image is missing"):
+    with pytest.raises(SolverError, match=r"gone\.exr: the image is missing; reconstruct again"):
         pixel_kernel(result, "gone", 0, 0)
     with pytest.raises(SolverError, match="description is missing"):
         pixel_kernel(tmp_path, "flower", 0, 0)

@@ -7,7 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ from PIL import Image
 from solver.cancellation import Cancellation
 from solver.capture import load_capture
 from solver.cli import main
-from solver.config import settings_for
+from solver.config import Defocus, ReconstructionSettings, settings_for
 from solver.errors import SolverError
 from solver.evaluation.evaluate import evaluate
 from solver.events import Reporter
@@ -38,18 +41,31 @@ def run(capture: Path, output: Path, **overrides) -> Path:
 LONG = 1000  # iterations; detail comes late
 
 
-@pytest.fixture(scope="module")
-def deblurred(tiny_capture, tmp_path_factory) -> Path:
-    return run(tiny_capture.folder, tmp_path_factory.mktemp("results") / "deblurred", iterations=LONG)
+@pytest.fixture(scope="session")
+def trained(tiny_capture, tmp_path_factory) -> Callable[[Defocus], Path]:
+    """Results of long runs by their way of defocus, each made once, when it is first asked for."""
+    folder = tmp_path_factory.mktemp("results")
+    return cache(lambda defocus: run(tiny_capture.folder, folder / defocus, iterations=LONG, defocus=defocus))
 
 
-@pytest.fixture(scope="module")
-def plain(tiny_capture, tmp_path_factory) -> Path:
-    return run(tiny_capture.folder, tmp_path_factory.mktemp("results") / "plain", iterations=LONG, defocus="none")
+@pytest.fixture(scope="session")
+def deblurred(trained) -> Path:
+    return trained(ReconstructionSettings().defocus)
 
 
-def test_deblurring_beats_plain_splatting(tiny_capture, deblurred, plain):
-    sharper, floor = (evaluate(folder, tiny_capture.folder) for folder in (deblurred, plain))
+@pytest.fixture(scope="session")
+def plain(trained) -> Path:
+    return trained("none")
+
+
+@pytest.fixture(scope="session")
+def measured(tiny_capture) -> Callable[[Path], dict[str, Any]]:
+    """What evaluation says of a folder, found out once."""
+    return cache(lambda folder: evaluate(folder, tiny_capture.folder))
+
+
+def test_deblurring_beats_plain_splatting(measured, deblurred, plain):
+    sharper, floor = measured(deblurred), measured(plain)
     assert sharper["psnr_deblurred"] > floor["psnr_deblurred"] + 1.0
     assert sharper["psnr_deblurred_recoverable"] > floor["psnr_deblurred_recoverable"] + 1.0
     assert sharper["psnr_novel"] > floor["psnr_novel"] + 0.5
@@ -57,10 +73,10 @@ def test_deblurring_beats_plain_splatting(tiny_capture, deblurred, plain):
 
 
 @pytest.mark.parametrize(("defocus", "margin"), [("dilation", 0.4), ("pupil", 0.8)])
-def test_renderings_are_sharper_than_the_photos(tiny_capture, tmp_path, defocus, margin):
+def test_renderings_are_sharper_than_the_photos(tiny_capture, trained, measured, defocus, margin):
     """By `margin` dB nearer to the truth where detail is recoverable, and with a third of the detail that blur took."""
-    folder = run(tiny_capture.folder, tmp_path / defocus, iterations=LONG, defocus=defocus, surface=False)
-    ours, photos = (evaluate(images, tiny_capture.folder) for images in (folder, tiny_capture.folder / "images"))
+    folder = trained(defocus)
+    ours, photos = measured(folder), measured(tiny_capture.folder / "images")
     assert ours["psnr_deblurred_recoverable"] > photos["psnr_deblurred_recoverable"] + margin
 
     def detail(images: Path) -> float:
@@ -72,9 +88,9 @@ def test_renderings_are_sharper_than_the_photos(tiny_capture, tmp_path, defocus,
     assert blurred + (truth - blurred) / 3 < detail(folder / "sharp") < truth
 
 
-def test_lens_is_recovered(tiny_capture, deblurred, plain):
+def test_lens_is_recovered(measured, deblurred, plain):
     """Plain splatting leaves the lens where it starts, so its errors are those of the start."""
-    ours, start = (evaluate(folder, tiny_capture.folder) for folder in (deblurred, plain))
+    ours, start = measured(deblurred), measured(plain)
     assert ours["focus_distance_error_median"] < 0.8 * start["focus_distance_error_median"]
     assert abs(ours["pupil_diameter_error"]) < 0.25
 
@@ -96,7 +112,7 @@ def test_result_folder_is_whole(tiny_capture, deblurred):
         assert photo["psnr"] > 20
     assert result["splats"]["count"] == 3000
     assert result["mesh"]["faces"] > 100
-    assert {"read", "prepare", "train", "surface", "export"} <= result["timings_s"].keys()
+    assert {"read", "prepare", "train", "surface", "coverage", "export"} <= result["timings_s"].keys()
 
 
 def test_a_run_without_a_surface_has_the_rest(tiny_capture, tmp_path):
@@ -180,9 +196,9 @@ def test_damaged_checkpoint_is_told(tiny_capture, tmp_path):
         )
 
 
-def test_training_on_sharp_images_is_the_ceiling(tiny_capture, deblurred, tmp_path):
+def test_training_on_sharp_images_is_the_ceiling(tiny_capture, measured, deblurred, tmp_path):
     oracle = run(tiny_capture.folder, tmp_path / "oracle", iterations=LONG, train_on="sharp")
-    ceiling, ours = (evaluate(folder, tiny_capture.folder) for folder in (oracle, deblurred))
+    ceiling, ours = measured(oracle), measured(deblurred)
     assert ceiling["psnr_deblurred"] > ours["psnr_deblurred"] + 1.0
 
 

@@ -10,8 +10,8 @@ import trimesh
 from scipy.ndimage import uniform_filter
 
 from solver.capture.types import Camera, Photo
-from solver.surface.depth_views import SharpView
-from solver.surface.fusion import fuse
+from solver.fusion.views import SharpView
+from solver.fusion.volume import fuse
 
 CAMERA = Camera(width=96, height=80, fx=130.0, fy=130.0, cx=47.0, cy=41.5)
 DISTANCE, RADIUS = 60.0, 12.0  # scene unit

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -126,3 +127,45 @@ def edit_json() -> Callable[[Path, Callable[[dict], object]], None]:
         path.write_text(json.dumps(content))
 
     return edit
+
+
+@pytest.fixture
+def write_dng() -> Callable[..., Path]:
+    """Writes a raw photo: linear sRGB of each pixel behind a Bayer filter, as a sensor with these gains would see it.
+
+    The camera's colours are linear sRGB's, red and blue dimmed by the white balance that the file states.
+    """
+    xyz_to_srgb = np.linalg.inv([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+    def rationals(values: object, kind: str) -> tuple[str, int, list[int]]:
+        numbers = np.ravel(values)
+        return f"2{kind}", len(numbers), [int(x) for v in numbers for x in (round(v * 10_000), 10_000)]
+
+    def write(path: Path, linear: np.ndarray, white: tuple = (0.5, 1.0, 0.7), orientation: int = 1) -> Path:
+        seen = linear * np.array(white)
+        mosaic = np.empty(seen.shape[:2])
+        for row, column, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
+            mosaic[row::2, column::2] = seen[row::2, column::2, channel]
+        entries = [
+            (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
+            (271, "s", 0, "Canon", True),
+            (272, "s", 0, "Canon EOS 600D", True),
+            (50708, "s", 0, "Canon EOS 600D", True),
+            (274, "H", 1, orientation, True),
+            (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
+            (33422, "B", 4, (0, 1, 1, 2), True),  # CFAPattern: R G G B
+            (50717, "H", 1, 65535, True),  # WhiteLevel
+            (50721, *rationals(xyz_to_srgb, "i"), True),  # ColorMatrix1
+            (50728, *rationals(white, "I"), True),  # AsShotNeutral
+            (50778, "H", 1, 21, True),  # CalibrationIlluminant1: D65
+            (0x829A, "2I", 1, (1, 60), True),
+            (0x829D, "2I", 1, (56, 10), True),
+            (0x920A, "2I", 1, (100, 1), True),
+            (0x8827, "H", 1, 200, True),
+            (0x9003, "s", 0, "2026:05:04 03:02:01", True),
+        ]
+        pixels = (mosaic * 65535).round().astype(np.uint16)
+        tifffile.imwrite(path, pixels, photometric=32803, extratags=entries, metadata=None, software=False)
+        return path
+
+    return write

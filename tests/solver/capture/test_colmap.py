@@ -6,7 +6,6 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from solver.capture import load_capture
-from solver.capture.colmap import _upright_rotation
 from solver.errors import SolverError
 
 TILT = Rotation.from_euler("xyz", [100, 40, -30], degrees=True).as_matrix()  # of the model's world
@@ -74,8 +73,8 @@ def test_a_model_becomes_an_upright_capture(write, scene, model, text):
     capture = load(root)
     assert [photo.name for photo in capture.photos] == ["photo_0", "photo_1", "photo_2", "photo_3"]
     poses = np.array([photo.world_to_camera for photo in capture.photos])
-    up = -poses[:, 1, :3].mean(axis=0)
-    np.testing.assert_allclose(up / np.linalg.norm(up), [0, 0, 1], atol=1e-9)
+    np.testing.assert_allclose(capture.points.positions[:, 2], 0, atol=1e-9)  # all points are on the floor
+    assert all(photo.centre[2] > 0 for photo in capture.photos)
     np.testing.assert_allclose(np.median(capture.points.positions, axis=0), 0, atol=1e-9)
     # The scale and the cameras' relative poses are as they were.
     relative = poses[1] @ np.linalg.inv(poses[0])
@@ -96,6 +95,34 @@ def test_a_model_becomes_an_upright_capture(write, scene, model, text):
     else:
         kept = load(root)  # from the folder it left
         np.testing.assert_allclose(kept.photos[2].world_to_camera, poses[2], atol=1e-9)
+
+
+def test_a_model_is_left_alone_where_asked(write):
+    root = write("PINHOLE")
+    photo = load(root, upright="never").photos[0]
+    stored = pycolmap.Reconstruction(str(root / "sparse" / "1")).image(1).cam_from_world().matrix()
+    np.testing.assert_allclose(photo.world_to_camera[:3], stored, atol=1e-12)
+
+
+def test_photos_elsewhere(write, tmp_path):
+    root = write("PINHOLE")
+    (root / "images").rename(tmp_path / "card")
+    with pytest.raises(SolverError, match="an image of the COLMAP model is missing"):
+        load(root)
+    assert load(root, photos=tmp_path / "card").photos[0].image_path == tmp_path / "card" / "photo_0.png"
+
+
+def test_a_model_without_observations(write):
+    """As RealityScan's export for COLMAP can have it: poses, and no points seen in images."""
+    root = write("PINHOLE", text=True)
+    images = root / "sparse" / "1" / "images.txt"
+    lines = [line for line in images.read_text().splitlines() if not line.startswith("#")]
+    images.write_text("".join(f"{line}\n\n" for line in lines[::2]))
+    (root / "sparse" / "1" / "points3D.txt").write_text("1 0.1 0.2 0.3 9 8 7 0.5\n")
+    capture = load(root, find_points=False)
+    assert len(capture.photos) == 4
+    assert len(capture.points.positions) == 1
+    assert capture.points.colours.tolist() == [[9, 8, 7]]
 
 
 def test_undistorted_pixels_show_what_the_pinhole_camera_sees(write, scene, render_scene):
@@ -162,13 +189,3 @@ def test_missing_images_and_wrong_sizes(write):
         mask.unlink()
     with pytest.raises(SolverError, match="the image is 100 x 100 pixels, its camera 320 x 240"):
         load(root)
-
-
-def test_up_is_the_larger_group_where_the_subject_was_turned_over():
-    around = np.radians(np.arange(0, 360, 30))
-    ring = np.stack([0.5 * np.cos(around), 0.5 * np.sin(around), np.full(12, np.sqrt(0.75))], axis=1)
-    both = np.concatenate([ring, -ring[:10]]) @ TILT.T
-    np.testing.assert_allclose(_upright_rotation(both) @ TILT @ [0, 0, 1], [0, 0, 1], atol=0.15)
-    steep = ring * [1.8, 1.8, np.sqrt(0.19 / 0.75)]  # cameras that look down at 64 degrees
-    np.testing.assert_allclose(_upright_rotation(steep @ TILT.T) @ TILT @ [0, 0, 1], [0, 0, 1], atol=1e-9)
-    np.testing.assert_allclose(_upright_rotation(np.array([[0, 0, -1.0]])) @ [0, 0, -1], [0, 0, 1], atol=1e-12)

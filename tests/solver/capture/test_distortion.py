@@ -87,6 +87,7 @@ def test_a_distorted_grid_is_straight_again(tmp_path, lens):
 
 def test_no_distortion_is_no_work():
     assert not Distortion()
-    assert not Distortion(k4=0.1)
+    assert Distortion(k4=1e-4)
+    assert Distortion(shear=1e-4)
     assert Distortion(p2=1e-4)
     assert Distortion(fisheye=True)

@@ -47,8 +47,8 @@ def test_no_photos_and_one_photo(tmp_path):
 
 
 def test_two_sizes_name_the_odd_one_out(folder):
-    Image.new("RGB", (40, 60)).save(folder / "a.png")
-    with pytest.raises(SolverError, match=r"a.png: photos of two sizes: this one is 40 x 60 pixels, most are 60 x 40"):
+    Image.new("RGB", (40, 50)).save(folder / "a.png")
+    with pytest.raises(SolverError, match=r"a.png: photos of two sizes: this one is 40 x 50 pixels, most are 60 x 40"):
         load(folder)
 
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from solver.capture import load_capture
+from solver.capture.distortion import Distortion
 from solver.capture.transforms import read_cameras, world_to_camera_of, write_transforms
 from solver.capture.types import Camera
 from solver.errors import SolverError
@@ -50,6 +51,59 @@ def test_camera_angle_stands_in_for_the_focal_length(write_capture, edit_json):
     camera = load(root).photos[0].camera
     assert camera.fx == camera.fy == pytest.approx(160 / math.tan(0.3))
     assert (camera.width, camera.height, camera.cx, camera.cy) == (320, 240, 160, 120)
+
+
+def test_per_frame_intrinsics_and_both_angles(write_capture, edit_json):
+    root = write_capture(camera_angle_x=0.6)
+
+    def change(content):
+        for key in ("fl_x", "fl_y", "cx", "cy", "w", "h"):
+            del content[key]
+        content["frames"][0].update(camera_angle_x=0.5, camera_angle_y=0.4)
+        content["frames"][1].update(fl_x=350.0, fl_y=351.0, cx=150.0, cy=118.0, w=320, h=240)
+
+    edit_json(root / "transforms.json", change)
+    first, second, third = (photo.camera for photo in load(root).photos)
+    assert (first.fx, first.fy) == (pytest.approx(160 / math.tan(0.25)), pytest.approx(120 / math.tan(0.2)))
+    assert second == Camera(320, 240, 350.0, 351.0, 150.0, 118.0)
+    assert third.fx == pytest.approx(160 / math.tan(0.3))
+
+
+def test_what_nerfstudio_did_to_the_poses_before_is_not_done_again(write_capture, scene):
+    shift = [[0, 1, 0, 3], [1, 0, 0, 4], [0, 0, -1, 5]]
+    root = write_capture(applied_transform=shift, applied_scale=2.0, orientation_override="none", aabb_scale=16)
+    for photo, pose in zip(load(root).photos, scene.poses, strict=False):
+        np.testing.assert_allclose(photo.world_to_camera, pose, atol=1e-9)
+
+
+def test_distortion_of_every_dialect(write_capture, edit_json):
+    coefficients = {"k1": 0.01, "k2": 0.02, "k3": 0.03, "k4": 0.04, "p1": 0.05, "p2": 0.06}
+    root = write_capture(**coefficients)
+    edit_json(root / "transforms.json", lambda content: content["frames"][1].update(camera_model="OPENCV_FISHEYE"))
+    edit_json(root / "transforms.json", lambda content: content["frames"][2].update(is_fisheye=True, k1=0.5))
+    first, second, third = (frame.distortion for frame in read_cameras(root / "transforms.json"))
+    assert first == Distortion(**coefficients)
+    assert second == Distortion(**coefficients, fisheye=True)
+    assert third == Distortion(**{**coefficients, "k1": 0.5}, fisheye=True)
+
+
+def test_photos_elsewhere(write_capture, tmp_path):
+    root = write_capture()
+    (root / "images").rename(tmp_path / "card")
+    with pytest.raises(SolverError, match="the image is missing"):
+        load(root)
+    assert load(root, photos=tmp_path / "card").photos[0].image_path == tmp_path / "card" / "photo_0.png"
+    with pytest.raises(SolverError, match="the folder of photos does not exist"):
+        load(root, photos=tmp_path / "gone")
+
+
+def test_poses_of_others_are_left_alone_unless_asked(write_capture, scene):
+    root = write_capture()
+    np.testing.assert_allclose(load(root).photos[0].world_to_camera, scene.poses[0], atol=1e-9)
+    moved = load(root, upright="always").photos
+    assert np.abs(moved[0].world_to_camera - scene.poses[0]).max() > 0.1
+    between = moved[0].world_to_camera @ np.linalg.inv(moved[1].world_to_camera)
+    np.testing.assert_allclose(between, scene.poses[0] @ np.linalg.inv(scene.poses[1]), atol=1e-9)
 
 
 def test_round_trip(tmp_path, scene):

@@ -5,15 +5,15 @@ Each voxel averages, over the views, how far it lies in front of the surface tha
 distance; marching cubes takes the zero level. A vertex has the mean colour of the views that see it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
 from scipy.spatial import KDTree
 
-from solver.capture.types import Camera
-from solver.surface.depth_views import SharpView
+from solver.capture.types import Camera, Photo
+from solver.fusion.views import SharpView
 
 _TRUNCATION_VOXELS = 4.0
 _LEAST_VIEWS = 2  # that must have seen a voxel, for a surface through it to count
@@ -52,39 +52,69 @@ def fuse(
         view.depth if mask is None else np.where(mask > 0.5, view.depth, 0)
         for view, mask in zip(views, masks, strict=True)
     ]
-    box = _bounding_box(views, depths)
+    surface = surface_of([view.photo for view in views], depths, resolution, progress)
+    if surface is None:
+        return None
+    colours = _colours(surface.vertices, views, surface.trusted_depths, surface.tolerance)
+    return Mesh(surface.vertices, surface.faces, colours)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles, and the depth maps they are made of."""
+
+    vertices: np.ndarray  # [V, 3] float64, world
+    faces: np.ndarray  # [F, 3] int64, counter-clockwise seen from outside
+    trusted_depths: list[np.ndarray]  # [H, W] of each view, scene unit, 0 where it says nothing of the surface
+    tolerance: float  # scene unit: a view sees a point where its trusted depth is the point's, give or take this
+
+
+def surface_of(
+    photos: Sequence[Photo],
+    depths: Sequence[np.ndarray],  # [H, W] each, scene unit, 0 where there is no surface
+    resolution: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Surface | None:
+    """The surface that depth maps agree on, or None where there is none.
+
+    Args:
+        photos: V of them, where the depth maps were seen from.
+        depths: V depth maps.
+        resolution: voxels along the longest side of the box, unless the pixels are coarser.
+        progress: called with (views done, views).
+    """
+    box = _bounding_box(photos, depths)
     if box is None:
         return None
     low, high = box
-    voxel = max(float((high - low).max() / resolution), _pixel_footprint(views, depths))
+    voxel = max(float((high - low).max() / resolution), _pixel_footprint(photos, depths))
     shape = np.maximum(np.ceil((high - low) / voxel).astype(int) + 1, 2)
-    trusted = [_without_depth_edges(depth, view.photo.camera) for view, depth in zip(views, depths, strict=True)]
+    trusted = [_without_depth_edges(depth, photo.camera) for photo, depth in zip(photos, depths, strict=True)]
     distance = np.ones(shape, np.float32)
     seen_by = np.zeros(shape, np.uint16)
-    for done, (view, depth) in enumerate(zip(views, trusted, strict=True)):
-        _integrate(distance, seen_by, low, voxel, view, depth)
-        progress(done + 1, len(views))
-    surface = _extract(distance, seen_by)
-    if surface is None:
+    for done, (photo, depth) in enumerate(zip(photos, trusted, strict=True)):
+        _integrate(distance, seen_by, low, voxel, photo, depth)
+        progress(done + 1, len(photos))
+    extracted = _extract(distance, seen_by)
+    if extracted is None:
         return None
-    vertices, faces = surface
-    vertices = low + voxel * vertices
-    return Mesh(vertices, faces, _colours(vertices, views, trusted, _TRUNCATION_VOXELS * voxel))
+    vertices, faces = extracted
+    return Surface(low + voxel * vertices, faces, trusted, _TRUNCATION_VOXELS * voxel)
 
 
-def _bounding_box(views: list[SharpView], depths: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+def _bounding_box(photos: Sequence[Photo], depths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
     """Corners [3], [3] of a box round the surface points that at least three views (or all) see."""
     points = []
-    for view, depth in zip(views, depths, strict=True):
+    for photo, depth in zip(photos, depths, strict=True):
         rows, columns = np.nonzero(depth)
         stride = max(1, len(rows) // 2000)
         rows, columns = rows[::stride], columns[::stride]
-        points.append(view.photo.unproject(rows, columns, depth[rows, columns]))
+        points.append(photo.unproject(rows, columns, depth[rows, columns]))
     cloud = np.concatenate(points)
     if len(cloud) < 100:
         return None
-    seen = np.sum([view.photo.project(cloud)[2] for view in views], axis=0)
-    cloud = cloud[seen >= min(3, len(views))]
+    seen = np.sum([photo.project(cloud)[2] for photo in photos], axis=0)
+    cloud = cloud[seen >= min(3, len(photos))]
     if len(cloud) < 100:
         return None
     low, high = np.percentile(cloud, [1, 99], axis=0)
@@ -92,13 +122,13 @@ def _bounding_box(views: list[SharpView], depths: list[np.ndarray]) -> tuple[np.
     return low - margin, high + margin
 
 
-def _pixel_footprint(views: list[SharpView], depths: list[np.ndarray]) -> float:
+def _pixel_footprint(photos: Sequence[Photo], depths: Sequence[np.ndarray]) -> float:
     """The width of a typical pixel on the surface, scene unit."""
     return float(
         np.median(
             [
-                np.median(depth[depth > 0]) / view.photo.camera.fx
-                for view, depth in zip(views, depths, strict=True)
+                np.median(depth[depth > 0]) / photo.camera.fx
+                for photo, depth in zip(photos, depths, strict=True)
                 if depth.any()
             ]
         )
@@ -118,7 +148,7 @@ def _integrate(
     seen_by: np.ndarray,  # [X, Y, Z] uint16, changed: how many views the mean is of
     low: np.ndarray,  # [3], world, the centre of the first voxel
     voxel: float,  # scene unit
-    view: SharpView,
+    photo: Photo,
     depth: np.ndarray,  # [H, W], scene unit, 0 where the view says nothing
 ) -> None:
     """Add one view, slab by slab so that memory stays small."""
@@ -127,7 +157,7 @@ def _integrate(
     truncation = _TRUNCATION_VOXELS * voxel
     for i in range(distance.shape[0]):
         points = np.stack([np.full(y.size, low[0] + voxel * i), y.ravel(), z.ravel()], axis=1)
-        pixels, depths, inside = view.photo.project(points)
+        pixels, depths, inside = photo.project(points)
         chosen = np.nonzero(inside)[0]
         columns, rows = pixels[chosen].astype(int).T
         surface = depth[rows, columns]
