@@ -21,21 +21,19 @@ class Compiled:
         self._library = ctypes.CDLL(str(library))
 
     def composite(self, *arguments: Any) -> None:
-        """Fill the images."""
-        *arrays, _extras, _part, _parts = arguments
-        self._call("composite", arrays, offsets=arrays[4], image=arrays[8])
+        """Fill the images and the tiles' planes."""
+        *lists_and_images, _extras, tile_planes, _board = arguments
+        height, width = lists_and_images[-1].shape
+        self._call("composite", [*lists_and_images, tile_planes], width, height)
 
     def composite_backward(self, *arguments: Any) -> None:
         """Fill the moments and the background's gradient."""
-        *arrays, _extras, v_colour, v_depth, v_alpha, _v_extras, _, moments, v_background, _, _ = arguments
-        gradients = v_colour, v_depth, v_alpha, moments, v_background
-        self._call("composite_backward", [*arrays, *gradients], offsets=arrays[4], image=arrays[8])
+        *lists_and_gradients, _v_extras, width, height, moments, v_background, _board = arguments
+        self._call("composite_backward", [*lists_and_gradients, moments, v_background], width, height)
 
-    def _call(self, name: str, arrays: list[np.ndarray], offsets: np.ndarray, image: np.ndarray) -> None:
+    def _call(self, name: str, arrays: list[np.ndarray], width: int, height: int) -> None:
         pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in arrays]
-        height, width = image.shape[-2:]
-        sizes = ctypes.c_int64(len(offsets) - 1), ctypes.c_int(width), ctypes.c_int(height)
-        getattr(self._library, name)(*pointers, *sizes)
+        getattr(self._library, name)(*pointers, ctypes.c_int(width), ctypes.c_int(height))
 
 
 def compile_kernels(folder: Path) -> tuple[Compiled | None, str]:

@@ -2,11 +2,8 @@
 // The compositing of solver/rasterization/cpu in C++ with vector extensions of GCC and Clang: the same algorithm on the
 // same arrays, as a limit for what the Numba kernels could reach. Notation: solver/rasterization/cpu/layout.py.
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 constexpr int TILE = 16, LANES = 8, BLOCKS = TILE * TILE / LANES, CHECK = 8, MOMENTS = 6, CHANNELS = 4;
 constexpr float LOWEST = -7.9943534368588579f;  // log2(1/255)
@@ -51,22 +48,37 @@ struct Ellipse {
 
 const vec OFFSETS = {0, 1, 2, 3, 4, 5, 6, 7};
 
-extern "C" void composite(const float* geometry, const float* features, const int32_t* gaussians,
-                          const uint32_t* masks, const int64_t* offsets, const float* background, float* colour_image,
-                          float* depth_image, float* alpha_image, int64_t tiles, int width, int height) {
-    const int across = (width + TILE - 1) / TILE;
+struct Pair {
+    uint32_t gaussian, mask;
+};
+
+static inline void fill_inside(vec* inside, int columns, int rows) {
+    for (int b = 0; b < BLOCKS; b++) {
+        const float end = b / 2 < rows ? columns - b % 2 * LANES : 0;
+        inside[b] = choose(OFFSETS < splat(end), splat(1), vec{});
+    }
+}
+
+static inline vec load(const float* plane, int b) {
+    vec result;
+    std::memcpy(&result, plane + LANES * b, sizeof result);
+    return result;
+}
+
+extern "C" void composite(const float* geometry, const float* features, const Pair* pairs, const int64_t* offsets,
+                          const float* background, float* colour_image, float* depth_image, float* alpha_image,
+                          float* tile_planes, int width, int height) {
+    const int across = (width + TILE - 1) / TILE, tiles = across * ((height + TILE - 1) / TILE);
     vec transmittance[BLOCKS], planes[CHANNELS][BLOCKS];
-    for (int64_t tile = 0; tile < tiles; tile++) {
+    for (int tile = 0; tile < tiles; tile++) {
         const int left = tile % across * TILE, top = tile / across * TILE;
         std::memset(planes, 0, sizeof planes);
-        for (int b = 0; b < BLOCKS; b++)
-            for (int lane = 0; lane < LANES; lane++)
-                transmittance[b][lane] = top + b / 2 < height && left + b % 2 * LANES + lane < width ? 1.f : 0.f;
+        fill_inside(transmittance, width - left, height - top);
         for (int64_t pair = offsets[tile]; pair < offsets[tile + 1]; pair++) {
             if ((pair - offsets[tile]) % CHECK == 0 && stopped(transmittance)) break;
-            const float* f = features + CHANNELS * int64_t(gaussians[pair]);
-            const Ellipse e(geometry + 8 * int64_t(gaussians[pair]), left, top);
-            for (uint32_t mask = masks[pair]; mask; mask &= mask - 1) {
+            const float* f = features + CHANNELS * int64_t(pairs[pair].gaussian);
+            const Ellipse e(geometry + 8 * int64_t(pairs[pair].gaussian), left, top);
+            for (uint32_t mask = pairs[pair].mask; mask; mask &= mask - 1) {
                 const int b = __builtin_ctz(mask);
                 const float dy = e.dy + (b >> 1);
                 const vec w = e.dx + (b & 1) * LANES - e.k * dy + OFFSETS;
@@ -81,11 +93,15 @@ extern "C" void composite(const float* geometry, const float* features, const in
                 for (int c = 0; c < CHANNELS; c++) planes[c][b] += weight * f[c];
             }
         }
+        for (int b = 0; b < BLOCKS; b++) transmittance[b] = absolute(transmittance[b]);
+        float* left_behind = tile_planes + (1 + CHANNELS) * TILE * TILE * tile;
+        std::memcpy(left_behind, transmittance, sizeof transmittance);
+        std::memcpy(left_behind + TILE * TILE, planes, sizeof planes);
         for (int row = 0; row < TILE && top + row < height; row++)
             for (int column = 0; column < TILE && left + column < width; column++) {
                 const int b = 2 * row + column / LANES, lane = column % LANES;
                 const int64_t pixel = int64_t(top + row) * width + left + column;
-                const float rest = std::fabs(transmittance[b][lane]);
+                const float rest = transmittance[b][lane];
                 for (int c = 0; c < 3; c++) colour_image[3 * pixel + c] = planes[c][b][lane] + rest * background[c];
                 depth_image[pixel] = planes[3][b][lane];
                 alpha_image[pixel] = 1 - rest;
@@ -93,48 +109,53 @@ extern "C" void composite(const float* geometry, const float* features, const in
     }
 }
 
-extern "C" void composite_backward(const float* geometry, const float* features, const int32_t* gaussians,
-                                   const uint32_t* masks, const int64_t* offsets, const float* background,
-                                   const float* colour_image, const float* depth_image, const float* alpha_image,
+extern "C" void composite_backward(const float* geometry, const float* features, const Pair* pairs,
+                                   const int64_t* offsets, const float* background, const float* tile_planes,
                                    const float* v_colour_image, const float* v_depth_image,
-                                   const float* v_alpha_image, float* moments, double* v_background, int64_t tiles,
-                                   int width, int height) {
-    const int across = (width + TILE - 1) / TILE, size = MOMENTS + CHANNELS;
+                                   const float* v_alpha_image, float* moments, double* v_background, int width,
+                                   int height) {
+    const int across = (width + TILE - 1) / TILE, tiles = across * ((height + TILE - 1) / TILE);
+    const int size = MOMENTS + CHANNELS;
     vec transmittance[BLOCKS], behind[BLOCKS], v_alphas[BLOCKS], v_features[CHANNELS][BLOCKS];
-    for (int64_t tile = 0; tile < tiles; tile++) {
+    for (int tile = 0; tile < tiles; tile++) {
         const int left = tile % across * TILE, top = tile / across * TILE;
-        std::memset(transmittance, 0, sizeof transmittance);
-        std::memset(behind, 0, sizeof behind);
         std::memset(v_alphas, 0, sizeof v_alphas);
         std::memset(v_features, 0, sizeof v_features);
-        std::fill_n(v_background + 3 * tile, 3, 0.0);
         for (int row = 0; row < TILE && top + row < height; row++)
             for (int column = 0; column < TILE && left + column < width; column++) {
                 const int b = 2 * row + column / LANES, lane = column % LANES;
                 const int64_t pixel = int64_t(top + row) * width + left + column;
-                const float alpha = alpha_image[pixel];
-                float v_alpha = v_alpha_image[pixel], rest = v_alpha * alpha + v_depth_image[pixel] * depth_image[pixel];
+                float v_alpha = v_alpha_image[pixel];
                 for (int c = 0; c < 3; c++) {
-                    const float v = v_colour_image[3 * pixel + c];
-                    rest += v * (colour_image[3 * pixel + c] - background[c]);
-                    v_alpha -= v * background[c];
-                    v_background[3 * tile + c] += v * (1 - alpha);
-                    v_features[c][b][lane] = v;
+                    v_features[c][b][lane] = v_colour_image[3 * pixel + c];
+                    v_alpha -= v_colour_image[3 * pixel + c] * background[c];
                 }
                 v_features[3][b][lane] = v_depth_image[pixel];
-                transmittance[b][lane] = 1;
-                behind[b][lane] = rest;
                 v_alphas[b][lane] = v_alpha;
             }
+        fill_inside(transmittance, width - left, height - top);
+        const float* left_behind = tile_planes + (1 + CHANNELS) * TILE * TILE * tile;
+        vec passed[3] = {};
+        for (int b = 0; b < BLOCKS; b++) {
+            const vec rest = load(left_behind, b);
+            behind[b] = v_alphas[b] * (1.f - rest);
+            for (int c = 0; c < CHANNELS; c++)
+                behind[b] += v_features[c][b] * load(left_behind + (1 + c) * TILE * TILE, b);
+            for (int c = 0; c < 3; c++) passed[c] += rest * v_features[c][b];
+        }
+        for (int c = 0; c < 3; c++) {
+            v_background[3 * tile + c] = 0;
+            for (int lane = 0; lane < LANES; lane++) v_background[3 * tile + c] += passed[c][lane];
+        }
         for (int64_t pair = offsets[tile]; pair < offsets[tile + 1]; pair++) {
             if ((pair - offsets[tile]) % CHECK == 0 && stopped(transmittance)) {
                 std::memset(moments + size * pair, 0, sizeof(float) * size * (offsets[tile + 1] - pair));
                 break;
             }
-            const float* f = features + CHANNELS * int64_t(gaussians[pair]);
-            const Ellipse e(geometry + 8 * int64_t(gaussians[pair]), left, top);
+            const float* f = features + CHANNELS * int64_t(pairs[pair].gaussian);
+            const Ellipse e(geometry + 8 * int64_t(pairs[pair].gaussian), left, top);
             vec sums[MOMENTS + CHANNELS] = {};
-            for (uint32_t mask = masks[pair]; mask; mask &= mask - 1) {
+            for (uint32_t mask = pairs[pair].mask; mask; mask &= mask - 1) {
                 const int b = __builtin_ctz(mask);
                 const float dy = e.dy + (b >> 1);
                 const vec w = e.dx + (b & 1) * LANES - e.k * dy + OFFSETS;

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.speed.scenes import BenchmarkScene
+from solver.kernels.board import new_board
 from solver.rasterization.cpu import backward, forward
 from solver.rasterization.cpu.binning import bin_gaussians
 from solver.rasterization.cpu.camera import pack_camera
-from solver.rasterization.cpu.layout import DEPTH, MOMENT_COUNT
+from solver.rasterization.cpu.layout import CHUNK, MOMENT_COUNT, PLANE, TILE
 from solver.rasterization.cpu.projection import project
 
 _CHANNELS = 4
@@ -23,10 +24,11 @@ class Kernels:
 
     def __init__(self, scene: BenchmarkScene) -> None:
         count, height, width = len(scene.means), scene.view.height, scene.view.width
-        geometry = np.empty((1, count, 8), np.float32)
+        tiles = -(-width // TILE) * -(-height // TILE)
+        self.geometry = np.empty((count, 1, 8), np.float32)
         self.features = np.empty((count, _CHANNELS), np.float32)
-        visible = np.empty((1, count), np.bool_)
-        boxes = np.empty((1, count, 4), np.int32)
+        seen, slot_counts = np.empty(count, np.bool_), np.empty((count, 1), np.int32)
+        boxes, chunk_slots = np.empty((count, 1, 4), np.int32), np.empty(-(-count // CHUNK), np.int64)
         project(
             scene.means.numpy(),
             scene.quaternions.numpy(),
@@ -45,38 +47,65 @@ class Kernels:
             0.01,
             1e10,
             False,
-            geometry,
+            self.geometry,
             self.features,
-            visible,
+            seen,
+            slot_counts,
             boxes,
+            chunk_slots,
+            new_board(),
+        )
+        room = int(chunk_slots.sum())
+        self.pairs, self.tile_offsets = np.empty((room, 2), np.uint32), np.empty(tiles + 1, np.int64)
+        bin_gaussians(
+            self.geometry,
+            self.features,
+            seen,
+            slot_counts,
+            boxes,
+            chunk_slots,
+            width,
+            height,
+            np.empty(count, np.int32),
+            np.empty(1, np.int64),
+            np.empty((count, 1), np.int64),
+            np.empty((count, 1), np.int64),
+            np.empty((room, 2), np.uint32),
+            np.empty((1, tiles), np.int64),
+            np.empty((1, tiles), np.int64),
+            self.pairs,
+            self.tile_offsets,
+            new_board(),
             0,
             1,
         )
-        self.geometry = geometry[0]
-        depths = np.ascontiguousarray(self.features[:, DEPTH])
-        self.bins = bin_gaussians(geometry, depths, visible, boxes, width, height)
+        self.pairs = self.pairs[: self.tile_offsets[-1]]
         self.background = np.array([0.2, 0.3, 0.4], np.float32)
         shapes = (height, width, 3), (height, width), (height, width), (height, width, 0)
-        self.images = [np.empty((1, *shape), np.float32) for shape in shapes]  # colour, depth, alpha, extras
+        self.images = [np.empty(shape, np.float32) for shape in shapes]  # colour, depth, alpha, extras
+        self.tile_planes = np.empty((1, tiles, 1 + _CHANNELS, PLANE), np.float32)
         random = np.random.default_rng(1)
         self.v_images = [random.normal(size=shape).astype(np.float32) for shape in shapes]
-        self.moments = np.empty((len(self.bins.pair_rows), MOMENT_COUNT + _CHANNELS), np.float32)
-        self.v_background = np.empty((len(self.bins.tile_offsets) - 1, 3))
+        self.moments = np.empty((len(self.pairs), MOMENT_COUNT + _CHANNELS), np.float32)
+        self.v_background = np.empty((tiles, 3))
         self.forward(self.numba)
 
     @property
     def vectors(self) -> int:
         """How many vectors of eight pixels the kernels look at: the floor of their work."""
-        return int(np.unpackbits(self.bins.pair_masks.view(np.uint8)).sum())
+        return int(np.unpackbits(np.ascontiguousarray(self.pairs[:, 1]).view(np.uint8)).sum())
 
     def forward(self, kernels: Any) -> None:
         """Fill the images."""
-        kernels.composite(*self._lists(), *self.images, 0, 1)
+        kernels.composite(*self._lists(), *self.images, self.tile_planes, new_board())
 
     def backward(self, kernels: Any) -> None:
         """Fill the moments and the background's gradient."""
+        height, width = self.images[2].shape
         results = self.moments, self.v_background
-        kernels.composite_backward(*self._lists(), *self.images, *self.v_images, np.float32(1), *results, 0, 1)
+        kernels.composite_backward(
+            *self._lists(), self.tile_planes, *self.v_images, width, height, *results, new_board()
+        )
 
     def difference(self, other: Any) -> float:
         """The largest difference of an image's colour or alpha between `other` and the Numba kernels."""
@@ -88,6 +117,4 @@ class Kernels:
         return float(abs(results[1] - results[0]).max())
 
     def _lists(self) -> tuple[np.ndarray, ...]:
-        bins = self.bins
-        lists = self.geometry, self.features, bins.pair_rows, bins.pair_masks, bins.tile_offsets
-        return *lists, self.background
+        return self.geometry, self.features, self.pairs, self.tile_offsets, self.background

@@ -88,9 +88,20 @@ def measure_slow() -> dict[str, Any]:
         finally:
             torch.set_num_threads(1)
 
+    projected, kernels = tiled_torch.prepare(large, None), Kernels(large)
+
+    def plain_torch_compositing() -> None:
+        (tiled_torch.composite(projected.as_leaves()) * gradient).sum().backward()
+
+    def compositing() -> None:
+        kernels.forward(kernels.numba)
+        kernels.backward(kernels.numba)
+
     variants: dict[str, Callable[[], object]] = {
         "small, reference": _passes(small, None, 1, "reference"),
         "small, 1": _passes(small, None, 1),
+        "compositing, plain torch": plain_torch_compositing,
+        "compositing": compositing,
     }
     for number in THREADS:
         variants[f"large, plain torch, {number}"] = partial(plain_torch, number)

@@ -12,14 +12,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from queue import SimpleQueue
-from threading import Thread, local
+from threading import Lock, Thread, local
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ENVIRONMENT_VARIABLE = "MACRO_RECONSTRUCTION_THREADS"
+
+ABANDONED = 0  # entry of a region's board, not 0 where a part will not come to meet the others: see `board`
 
 _Share = Callable[[int, int], None]
 _Outcomes = list[BaseException | None]  # of the parts that have ended, but for the first
 _Signal = SimpleQueue[None]  # one entry follows each outcome
-_Tasks = SimpleQueue[tuple[_Share, int, int, _Outcomes, _Signal]]
+_Tasks = SimpleQueue[tuple[_Share, int, int, "np.ndarray | None", _Outcomes, _Signal]]
 
 
 class _Here(local):
@@ -31,6 +37,7 @@ class _Here(local):
 _here = _Here()
 _chosen: int | None = None
 _workers: list[_Tasks] = []  # what the thread of each part but the first reads
+_handing_out = Lock()  # all threads get two callers' tasks in one order, or parts might wait for each other crosswise
 
 
 def thread_count() -> int:
@@ -55,10 +62,11 @@ def set_thread_count(count: int | None) -> None:
     _chosen = count
 
 
-def run(share: _Share, parts: int | None = None) -> None:
+def run(share: _Share, parts: int | None = None, board: np.ndarray | None = None) -> None:
     """Call `share(part, parts)` for every part, one a thread, and wait for all; the first part runs right
     here. There are `thread_count()` parts unless told. A part's exception is raised here once all have ended,
-    and so is KeyboardInterrupt, since parts write into the caller's arrays.
+    and so is KeyboardInterrupt, since parts write into the caller's arrays. Parts that meet on a board no longer
+    wait for each other then.
 
     May be called from several threads at once, but not by a part, which would wait for itself.
     """
@@ -67,14 +75,21 @@ def run(share: _Share, parts: int | None = None) -> None:
         parts = thread_count()
     outcomes: _Outcomes = []
     signal: _Signal = SimpleQueue()
-    for part, tasks in enumerate(_tasks(parts - 1), start=1):
-        tasks.put((share, part, parts, outcomes, signal))
+    begun = 0
     try:
+        with _handing_out:
+            for part, tasks in enumerate(_tasks(parts - 1), start=1):
+                tasks.put((share, part, parts, board, outcomes, signal))
+                begun = part
         _here.in_part = True
         share(0, parts)
+    except BaseException:
+        if board is not None:
+            board[ABANDONED] = 1
+        raise
     finally:
         _here.in_part = False
-        _wait(outcomes, signal, parts - 1)
+        _wait(outcomes, signal, begun)
     for failure in outcomes:
         if failure is not None:
             raise failure
@@ -92,7 +107,7 @@ def _wait(outcomes: _Outcomes, signal: _Signal, count: int) -> None:
 
 def _tasks(count: int) -> list[_Tasks]:
     """What the first `count` threads read, which are started if need be."""
-    while len(_workers) < count:  # two callers at once may start one too many, which then sleeps
+    while len(_workers) < count:
         tasks: _Tasks = SimpleQueue()
         Thread(target=_work, args=(tasks,), name="kernels", daemon=True).start()
         _workers.append(tasks)
@@ -102,17 +117,26 @@ def _tasks(count: int) -> list[_Tasks]:
 def _work(tasks: _Tasks) -> None:
     _here.in_part = True
     while True:
-        share, part, parts, outcomes, signal = tasks.get()
+        share, part, parts, board, outcomes, signal = tasks.get()
         failure: BaseException | None = None
         try:
             share(part, parts)
         except BaseException as error:  # `run` raises it
             failure = error
-        del share  # with it would live what it closes over until the next task
+            if board is not None:
+                board[ABANDONED] = 1
+        del share, board  # with them would live what `share` closes over until the next task
         outcomes.append(failure)
         signal.put(None)
         del failure, outcomes, signal
 
 
+def _forget_threads() -> None:
+    """A forked process has none of its parent's threads, nor what they held."""
+    global _handing_out
+    _workers.clear()
+    _handing_out = Lock()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_workers.clear)  # a forked process has none of its parent's threads
+    os.register_at_fork(after_in_child=_forget_threads)

@@ -332,6 +332,13 @@ gather: Callable = intrinsic(_gather)
 """One column of eight rows of a contiguous array with rows of `stride` numbers; `rows` is an int64 array."""
 
 
+def _halves(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, width: int) -> tuple[ir.Value, ir.Value]:
+    """Of each block of twice `width` lanes the first half from `a` and then from `b`, and so on with the second."""
+    first = [LANES + lane - width if lane & width else lane for lane in range(LANES)]
+    second = [LANES + lane if lane & width else lane + width for lane in range(LANES)]
+    return builder.shuffle_vector(a, b, _lanes(*first)), builder.shuffle_vector(a, b, _lanes(*second))
+
+
 def _transposed(typing_context: Any, rows: types.Type) -> Any:
     if rows != types.UniTuple(floats, LANES):
         return None
@@ -340,13 +347,8 @@ def _transposed(typing_context: Any, rows: types.Type) -> Any:
         values = [builder.extract_value(arguments[0], i) for i in range(LANES)]
         # Each step swaps the blocks off the diagonal, of 4 x 4, then 2 x 2, then 1 x 1 numbers.
         for width in (4, 2, 1):
-            lower = [LANES + lane - width if lane & width else lane for lane in range(LANES)]
-            upper = [LANES + lane if lane & width else lane + width for lane in range(LANES)]
-            swapped = list(values)
             for i in (lane for lane in range(LANES) if not lane & width):
-                swapped[i] = builder.shuffle_vector(values[i], values[i + width], _lanes(*lower))
-                swapped[i + width] = builder.shuffle_vector(values[i], values[i + width], _lanes(*upper))
-            values = swapped
+                values[i], values[i + width] = _halves(builder, values[i], values[i + width], width)
         return context.make_tuple(builder, signature.return_type, values)
 
     return rows(rows), generate
@@ -354,6 +356,24 @@ def _transposed(typing_context: Any, rows: types.Type) -> Any:
 
 transposed: Callable = intrinsic(_transposed)
 """Of eight vectors of float32: the first lanes of all, the second lanes of all, and so on."""
+
+
+def _totals(typing_context: Any, rows: types.Type) -> Any:
+    if rows != types.UniTuple(floats, LANES):
+        return None
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        values = [builder.extract_value(arguments[0], i) for i in range(LANES)]
+        for width in (4, 2, 1):  # half as many vectors each time, with twice as many sums in each
+            pairs = zip(values[:width], values[width:], strict=True)
+            values = [builder.fadd(*_halves(builder, a, b, width), flags=floats.flags) for a, b in pairs]
+        return values[0]
+
+    return floats(rows), generate
+
+
+totals: Callable = intrinsic(_totals)
+"""The sums of eight vectors of float32, as one vector: half the work of eight times `total`."""
 
 
 _INTEGERS = ir.VectorType(ir.IntType(32), LANES)

@@ -6,21 +6,23 @@ v_alpha are the image's gradients there), the loss moves with alpha_j by
 
     T_j g_j - R_j / (1 - alpha_j),    R_j = sum of weight_k g_k over k behind j.
 
-R starts as sum_c v_c image_c + v_alpha alpha, which forward has left behind, and loses weight_j g_j as each
-is passed: one scalar a pixel, no second pass and no division of transmittances. What a Gaussian gets is a
-few moments over its pixels; `projection_backward` turns them into gradients.
+R starts as sum_c v_c image_c + v_alpha alpha, from the planes that forward has left behind, and loses weight_j g_j as
+each is passed: one scalar a pixel, no second pass and no division of transmittances. What a Gaussian gets is a few
+moments over its pixels; `projection_backward` turns them into gradients.
 
-A background adds (1 - alpha) background_c to colour: v_alpha in g_j falls by sum_c v_c background_c, and R starts as
-sum_c v_c (image_c - background_c) + v_alpha alpha, with the image over the background and v_alpha as it was.
+A background adds (1 - alpha) background_c to colour, so that v_alpha falls by sum_c v_c background_c; what forward has
+left is without it.
 """
 
 import numpy as np
 
-from solver.kernels.compilation import kernel, lowest_bit
-from solver.kernels.vector import LANES, load, minimum, splat, store, total, where
+from solver.kernels.board import next_piece
+from solver.kernels.compilation import helper, kernel, lowest_bit
+from solver.kernels.vector import LANES, load, minimum, prefetch, splat, store, total, totals, where
 from solver.rasterization.cpu.exponential import power_of_two
+from solver.rasterization.cpu.forward import FEATURES, TRANSMITTANCE
 from solver.rasterization.cpu.layout import (
-    BLOCKS,
+    AHEAD,
     DECAY_A,
     DECAY_I,
     DEPTH,
@@ -32,6 +34,7 @@ from solver.rasterization.cpu.layout import (
     MIN_TRANSMITTANCE,
     MOMENT_COUNT,
     ONE,
+    PLACES,
     PLANE,
     SHEAR,
     TILE,
@@ -41,164 +44,163 @@ from solver.rasterization.cpu.layout import (
     V_FRACTION,
     ZERO,
 )
-from solver.rasterization.cpu.tiles import PAIRS_BETWEEN_CHECKS, has_stopped, lane_offsets, part_of
+from solver.rasterization.cpu.tiles import PAIRS_BETWEEN_CHECKS, fill_inside, has_stopped, lane_offsets
 
-TRANSMITTANCE, BEHIND, V_ALPHA, V_FEATURES = 0, 1, 2, 3  # planes
+BEHIND = 1  # plane of R, beside TRANSMITTANCE
+V_ALPHA, V_FEATURES = 0, 1  # planes of the image's gradient
+
+
+@helper
+def _read_gradient(
+    v_colour_image, v_depth_image, v_alpha_image, v_extras_image, background, share, left, top, v_planes
+):
+    """Fill one tile's planes of gradient, of which each sample has its share."""
+    v_planes[:] = ZERO
+    for image_row in range(top, min(top + TILE, len(v_colour_image))):
+        for x in range(left, min(left + TILE, v_colour_image.shape[1])):
+            place = TILE * (image_row - top) + x - left
+            for c in range(3):
+                v = share * v_colour_image[image_row, x, c]
+                v_planes[V_FEATURES + c, place] = v
+                v_planes[V_ALPHA, place] -= v * background[c]
+    for image_row in range(top, min(top + TILE, len(v_depth_image))):
+        for x in range(left, min(left + TILE, v_depth_image.shape[1])):
+            place = TILE * (image_row - top) + x - left
+            v_planes[V_FEATURES + DEPTH, place] = share * v_depth_image[image_row, x]
+    for image_row in range(top, min(top + TILE, len(v_alpha_image))):
+        for x in range(left, min(left + TILE, v_alpha_image.shape[1])):
+            place = TILE * (image_row - top) + x - left
+            v_planes[V_ALPHA, place] += share * v_alpha_image[image_row, x]
+    for image_row in range(top, min(top + TILE, len(v_extras_image))):
+        for x in range(left, min(left + TILE, v_extras_image.shape[1])):
+            place = TILE * (image_row - top) + x - left
+            for e in range(v_extras_image.shape[2]):
+                v_planes[V_FEATURES + EXTRAS + e, place] = share * v_extras_image[image_row, x, e]
 
 
 @kernel(
-    "void(float32[:,::1], float32[:,::1], int32[::1], uint32[::1], int64[::1], float32[::1],"
-    "float32[:,:,:,::1], float32[:,:,::1], float32[:,:,::1], float32[:,:,:,::1],"
-    "float32[:,:,::1], float32[:,::1], float32[:,::1], float32[:,:,::1],"
-    "float32, float32[:,::1], float64[:,::1], int64, int64)",
+    "void(float32[:,:,::1], float32[:,::1], uint32[:,::1], int64[::1], float32[::1], float32[:,:,:,::1],"
+    "float32[:,:,::1], float32[:,::1], float32[:,::1], float32[:,:,::1], int64, int64, float32[:,::1], float64[:,::1],"
+    "int64[::1])",
     fast=True,
 )
 def composite_backward(
-    geometry,  # [M N, 8]
+    geometry,  # [N, M, 8]
     features,  # [N, 4 + E]
-    pair_rows,  # [P], of `geometry`
-    pair_masks,  # [P]
+    pairs,  # [P, 2], Gaussian and mask
     tile_offsets,  # [M tiles + 1]
     background,  # [3]
-    colour_image,  # [M, H, W, 3], over the background
-    depth_image,  # [M, H, W]
-    alpha_image,  # [M, H, W]
-    extras_image,  # [M, H, W, E]
+    tile_planes,  # [M, tiles, 5 + E, 256], from `forward`
     v_colour_image,  # [H, W, 3]; of this and the next three, an empty one stands for zeros
     v_depth_image,  # [H, W]
     v_alpha_image,  # [H, W]
     v_extras_image,  # [H, W, E]
-    share,  # of each sample in the image, 1 / M
+    width,
+    height,
     moments,  # [P, 10 + E], written
-    v_background,  # [M tiles, 3], written
-    part,
-    parts,
+    v_background,  # [tiles, 3], written
+    board,
 ):
-    """Moments of the pairs in this part's tiles, and what each tile adds to the background's gradient."""
-    _, height, width = alpha_image.shape
-    count, channels = features.shape
+    """Moments of the pairs, and what each tile adds to the background's gradient, as long as there are tiles."""
+    samples, tiles = geometry.shape[1], tile_planes.shape[1]
+    channels = features.shape[1]
     tiles_across = (width + TILE - 1) // TILE
-    tiles_in_image = tiles_across * ((height + TILE - 1) // TILE)
-    planes = np.empty((V_FEATURES + channels, BLOCKS, LANES), np.float32)
+    inside = np.empty((1, PLANE), np.float32)
+    planes = np.empty((2, PLANE), np.float32)
+    v_planes = np.empty((V_FEATURES + channels, PLANE), np.float32)
     extra_sums = np.empty((max(channels - EXTRAS, 1), LANES), np.float32)
     offsets = lane_offsets()
-    background_0, background_1, background_2 = background[0], background[1], background[2]
     spent, top_alpha, none, one = splat(MIN_TRANSMITTANCE), splat(MAX_ALPHA), splat(ZERO), splat(ONE)
-    for tile in range(len(tile_offsets) - 1):
-        m, place_in_image = tile // tiles_in_image, tile % tiles_in_image
-        tile_x, tile_y = place_in_image % tiles_across, place_in_image // tiles_across
-        if part_of(m, tile_x, tile_y, parts) != part:
-            continue
-        left, top = tile_x * TILE, tile_y * TILE
-        planes[:] = ZERO
-        v_background_0 = v_background_1 = v_background_2 = ZERO
-        for b in range(BLOCKS):
-            y, first_x = top + b // 2, left + b % 2 * LANES
-            if y >= height:
-                break
-            for lane in range(min(LANES, width - first_x)):
-                x = first_x + lane
-                alpha = alpha_image[m, y, x]
-                v_alpha = rest = ZERO
-                if len(v_alpha_image) > 0:
-                    v_alpha = share * v_alpha_image[y, x]
-                    rest = v_alpha * alpha
-                if len(v_colour_image) > 0:
-                    v_0, v_1, v_2 = v_colour_image[y, x, 0], v_colour_image[y, x, 1], v_colour_image[y, x, 2]
-                    v_0, v_1, v_2 = share * v_0, share * v_1, share * v_2
-                    rest += v_0 * (colour_image[m, y, x, 0] - background_0)
-                    rest += v_1 * (colour_image[m, y, x, 1] - background_1)
-                    rest += v_2 * (colour_image[m, y, x, 2] - background_2)
-                    v_alpha -= v_0 * background_0 + v_1 * background_1 + v_2 * background_2
-                    v_background_0 += v_0 * (ONE - alpha)
-                    v_background_1 += v_1 * (ONE - alpha)
-                    v_background_2 += v_2 * (ONE - alpha)
-                    planes[V_FEATURES, b, lane] = v_0
-                    planes[V_FEATURES + 1, b, lane] = v_1
-                    planes[V_FEATURES + 2, b, lane] = v_2
-                if len(v_depth_image) > 0:
-                    v = share * v_depth_image[y, x]
-                    rest += v * depth_image[m, y, x]
-                    planes[V_FEATURES + DEPTH, b, lane] = v
-                if len(v_extras_image) > 0:
-                    for e in range(EXTRAS, channels):
-                        v = share * v_extras_image[y, x, e - EXTRAS]
-                        rest += v * extras_image[m, y, x, e - EXTRAS]
-                        planes[V_FEATURES + e, b, lane] = v
-                planes[TRANSMITTANCE, b, lane] = ONE
-                planes[BEHIND, b, lane] = rest
-                planes[V_ALPHA, b, lane] = v_alpha
-        v_background[tile, 0] = v_background_0
-        v_background[tile, 1] = v_background_1
-        v_background[tile, 2] = v_background_2
-
-        first_pair, end_pair = tile_offsets[tile], tile_offsets[tile + 1]
-        for pair in range(first_pair, end_pair):
-            if (pair - first_pair) % PAIRS_BETWEEN_CHECKS == 0 and has_stopped(planes):
-                moments[pair:end_pair] = ZERO
-                break
-            n = pair_rows[pair]
-            dx_0 = np.float32(left) - geometry[n, U_CELL] + HALF - geometry[n, U_FRACTION]
-            dy_0 = np.float32(top) - geometry[n, V_CELL] + HALF - geometry[n, V_FRACTION]
-            a, i, k = geometry[n, DECAY_A], geometry[n, DECAY_I], geometry[n, SHEAR]
-            log2_opacity = geometry[n, LOG2_OPACITY]
-            n -= m * count  # its row of `features`
-            f_0, f_1, f_2, f_3 = features[n, 0], features[n, 1], features[n, 2], features[n, 3]
-            sum_v = sum_vw = sum_vww = sum_vy = sum_vyy = sum_vwy = none
-            sum_0 = sum_1 = sum_2 = sum_3 = none
-            extra_sums[:] = ZERO
-            mask = pair_masks[pair]
-            while mask != 0:
-                b = lowest_bit(mask)
-                mask &= mask - np.uint32(1)
-                place = b * LANES
-                dy = dy_0 + np.float32(b >> 1)
-                w_0 = dx_0 + np.float32((b & 1) * LANES) - k * dy
-                w = w_0 + offsets
-                q = log2_opacity - i * dy * dy - a * w * w
-                p = power_of_two(q)
-                alpha = where(q >= LOWEST_LOG2_ALPHA, minimum(p, top_alpha), none)
-                v_0 = load(planes, V_FEATURES * PLANE + place)
-                v_1 = load(planes, (V_FEATURES + 1) * PLANE + place)
-                v_2 = load(planes, (V_FEATURES + 2) * PLANE + place)
-                v_3 = load(planes, (V_FEATURES + 3) * PLANE + place)
-                worth = load(planes, V_ALPHA * PLANE + place) + f_0 * v_0 + f_1 * v_1 + f_2 * v_2 + f_3 * v_3
-                for e in range(EXTRAS, channels):
-                    worth += features[n, e] * load(planes, (V_FEATURES + e) * PLANE + place)
-                before = load(planes, place)
-                weight = alpha * before
-                after = before - weight
-                goes_on = after > spent
-                weight = where(goes_on, weight, none)
-                store(planes, place, where(goes_on, after, minimum(before, none - before)))
-                gain = weight * worth
-                behind = load(planes, BEHIND * PLANE + place) - gain
+    share = ONE / np.float32(samples)
+    tile = next_piece(board, PLACES)
+    while tile < tiles:
+        left, top = tile % tiles_across * TILE, tile // tiles_across * TILE
+        fill_inside(inside, offsets, width - left, height - top)
+        _read_gradient(
+            v_colour_image, v_depth_image, v_alpha_image, v_extras_image, background, share, left, top, v_planes
+        )
+        passed_0 = passed_1 = passed_2 = none
+        for m in range(samples):
+            composited = tile_planes[m, tile]
+            for place in range(0, PLANE, LANES):
+                rest = load(composited, TRANSMITTANCE * PLANE + place)
+                behind = load(v_planes, V_ALPHA * PLANE + place) * (one - rest)
+                for c in range(channels):
+                    v_c = load(v_planes, (V_FEATURES + c) * PLANE + place)
+                    behind += v_c * load(composited, (FEATURES + c) * PLANE + place)
+                store(planes, TRANSMITTANCE * PLANE + place, load(inside, place))
                 store(planes, BEHIND * PLANE + place, behind)
-                v = gain - behind * (alpha / (one - alpha))
-                v = where(goes_on & (p <= top_alpha), v, none)
-                vw = v * w
-                sum_v += v
-                sum_vw += vw
-                sum_vww += vw * w
-                sum_vy += v * dy
-                sum_vyy += v * dy * dy
-                sum_vwy += vw * dy
-                sum_0 += weight * v_0
-                sum_1 += weight * v_1
-                sum_2 += weight * v_2
-                sum_3 += weight * v_3
+                passed_0 += rest * load(v_planes, V_FEATURES * PLANE + place)
+                passed_1 += rest * load(v_planes, (V_FEATURES + 1) * PLANE + place)
+                passed_2 += rest * load(v_planes, (V_FEATURES + 2) * PLANE + place)
+
+            first_pair, end_pair = tile_offsets[m * tiles + tile], tile_offsets[m * tiles + tile + 1]
+            for pair in range(first_pair, end_pair):
+                if (pair - first_pair) % PAIRS_BETWEEN_CHECKS == 0 and has_stopped(planes):
+                    moments[pair:end_pair] = ZERO
+                    break
+                if pair + AHEAD < end_pair:
+                    later = np.int64(pairs[pair + AHEAD, 0])
+                    prefetch(geometry, (later * samples + m) * 8)
+                    prefetch(features, later * channels)
+                n = np.int64(pairs[pair, 0])
+                dx_0 = np.float32(left) - geometry[n, m, U_CELL] + HALF - geometry[n, m, U_FRACTION]
+                dy_0 = np.float32(top) - geometry[n, m, V_CELL] + HALF - geometry[n, m, V_FRACTION]
+                a, i, k = geometry[n, m, DECAY_A], geometry[n, m, DECAY_I], geometry[n, m, SHEAR]
+                log2_opacity = geometry[n, m, LOG2_OPACITY]
+                f_0, f_1, f_2, f_3 = features[n, 0], features[n, 1], features[n, 2], features[n, 3]
+                sum_v = sum_vw = sum_vww = sum_vy = sum_vyy = sum_vwy = none
+                sum_0 = sum_1 = sum_2 = sum_3 = none
+                extra_sums[:] = ZERO
+                mask = pairs[pair, 1]
+                while mask != 0:
+                    b = lowest_bit(mask)
+                    mask &= mask - np.uint32(1)
+                    place = b * LANES
+                    dy = dy_0 + np.float32(b >> 1)
+                    w_0 = dx_0 + np.float32((b & 1) * LANES) - k * dy
+                    w = w_0 + offsets
+                    q = log2_opacity - i * dy * dy - a * w * w
+                    p = power_of_two(q)
+                    alpha = where(q >= LOWEST_LOG2_ALPHA, minimum(p, top_alpha), none)
+                    v_0 = load(v_planes, V_FEATURES * PLANE + place)
+                    v_1 = load(v_planes, (V_FEATURES + 1) * PLANE + place)
+                    v_2 = load(v_planes, (V_FEATURES + 2) * PLANE + place)
+                    v_3 = load(v_planes, (V_FEATURES + 3) * PLANE + place)
+                    worth = load(v_planes, V_ALPHA * PLANE + place) + f_0 * v_0 + f_1 * v_1 + f_2 * v_2 + f_3 * v_3
+                    for e in range(EXTRAS, channels):
+                        worth += features[n, e] * load(v_planes, (V_FEATURES + e) * PLANE + place)
+                    before = load(planes, place)
+                    weight = alpha * before
+                    after = before - weight
+                    goes_on = after > spent
+                    weight = where(goes_on, weight, none)
+                    store(planes, place, where(goes_on, after, minimum(before, none - before)))
+                    gain = weight * worth
+                    behind = load(planes, BEHIND * PLANE + place) - gain
+                    store(planes, BEHIND * PLANE + place, behind)
+                    v = gain - behind * (alpha / (one - alpha))
+                    v = where(goes_on & (p <= top_alpha), v, none)
+                    vw = v * w
+                    sum_v += v
+                    sum_vw += vw
+                    sum_vww += vw * w
+                    sum_vy += v * dy
+                    sum_vyy += v * dy * dy
+                    sum_vwy += vw * dy
+                    sum_0 += weight * v_0
+                    sum_1 += weight * v_1
+                    sum_2 += weight * v_2
+                    sum_3 += weight * v_3
+                    for e in range(EXTRAS, channels):
+                        v_e = load(v_planes, (V_FEATURES + e) * PLANE + place)
+                        store(extra_sums, (e - EXTRAS) * LANES, load(extra_sums, (e - EXTRAS) * LANES) + weight * v_e)
+                sums = totals((sum_v, sum_vw, sum_vww, sum_vy, sum_vyy, sum_vwy, sum_0, sum_1))
+                store(moments, pair * moments.shape[1], sums)
+                moments[pair, MOMENT_COUNT + 2] = total(sum_2)
+                moments[pair, MOMENT_COUNT + 3] = total(sum_3)
                 for e in range(EXTRAS, channels):
-                    v_e = load(planes, (V_FEATURES + e) * PLANE + place)
-                    store(extra_sums, (e - EXTRAS) * LANES, load(extra_sums, (e - EXTRAS) * LANES) + weight * v_e)
-            moments[pair, 0] = total(sum_v)
-            moments[pair, 1] = total(sum_vw)
-            moments[pair, 2] = total(sum_vww)
-            moments[pair, 3] = total(sum_vy)
-            moments[pair, 4] = total(sum_vyy)
-            moments[pair, 5] = total(sum_vwy)
-            moments[pair, MOMENT_COUNT] = total(sum_0)
-            moments[pair, MOMENT_COUNT + 1] = total(sum_1)
-            moments[pair, MOMENT_COUNT + 2] = total(sum_2)
-            moments[pair, MOMENT_COUNT + 3] = total(sum_3)
-            for e in range(EXTRAS, channels):
-                moments[pair, MOMENT_COUNT + e] = total(load(extra_sums, (e - EXTRAS) * LANES))
+                    moments[pair, MOMENT_COUNT + e] = total(load(extra_sums, (e - EXTRAS) * LANES))
+        v_background[tile, 0], v_background[tile, 1] = total(passed_0), total(passed_1)
+        v_background[tile, 2] = total(passed_2)
+        tile = next_piece(board, PLACES)

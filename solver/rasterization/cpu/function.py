@@ -11,13 +11,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from solver.kernels import threads
-from solver.rasterization.cpu.backward import composite_backward
-from solver.rasterization.cpu.binning import bin_gaussians
+from solver.kernels.board import new_board
 from solver.rasterization.cpu.camera import pack_camera, unpack_gradient
-from solver.rasterization.cpu.forward import composite
-from solver.rasterization.cpu.layout import CAMERA_SIZE, DEPTH, EXTRAS, MOMENT_COUNT
-from solver.rasterization.cpu.projection import CHUNK, project
-from solver.rasterization.cpu.projection_backward import project_backward
+from solver.rasterization.cpu.layout import CAMERA_SIZE, CHUNK, EXTRAS, MOMENT_COUNT, PLANE, TILE
+from solver.rasterization.cpu.passes import bin_and_composite, differentiate
+from solver.rasterization.cpu.projection import project
+from solver.rasterization.cpu.workspace import Workspace
 from solver.rasterization.types import Aperture, RasterizationSettings, Rendering, View
 
 _PUPIL_CENTRE = np.zeros((1, 2))
@@ -70,13 +69,18 @@ class _Rasterize(torch.autograd.Function):
         samples, residual, (width, height, sh_degree), settings = inputs[-4:]
         *gaussians, background = (_array(tensor) for tensor in tensors)
         camera = pack_camera(*camera_and_lens)
-        count, channels, views = len(gaussians[0]), EXTRAS + gaussians[-1].shape[1], len(samples)
-        geometry = np.empty((views, count, 8), np.float32)
-        features = np.empty((count, channels), np.float32)
-        visible = np.empty((views, count), np.bool_)
-        boxes = np.empty((views, count, 4), np.int32)
+        count, views, channels = len(gaussians[0]), len(samples), EXTRAS + gaussians[-1].shape[1]
+        tiles = -(-width // TILE) * -(-height // TILE)
+        workspace = Workspace()
+        geometry = workspace.array("geometry", np.float32, count, views, 8)
+        features = workspace.array("features", np.float32, count, channels)
+        slot_counts = workspace.array("slot counts", np.int32, count, views)
+        boxes = workspace.array("boxes", np.int32, count, views, 4)
+        seen = np.empty(count, np.bool_)
+        chunk_slots = np.empty(-(-count // CHUNK), np.int64)
+        board = new_board()
         threads.run(
-            lambda *share: project(
+            lambda part, parts: project(
                 *gaussians,
                 camera,
                 samples,
@@ -90,90 +94,109 @@ class _Rasterize(torch.autograd.Function):
                 settings.antialiased,
                 geometry,
                 features,
-                visible,
+                seen,
+                slot_counts,
                 boxes,
-                *share,
+                chunk_slots,
+                board,
             )
         )
-        bins = bin_gaussians(geometry, np.ascontiguousarray(features[:, DEPTH]), visible, boxes, width, height)
-        colours = np.empty((views, height, width, 3), np.float32)
-        depths = np.empty((views, height, width), np.float32)
-        alphas = np.empty((views, height, width), np.float32)
-        composited = np.empty((views, height, width, channels - EXTRAS), np.float32)
-        images = colours, depths, alphas, composited
-        rows = geometry.reshape(-1, 8)
+        room = int(chunk_slots.sum())
+        slot_offsets = workspace.array("slot offsets", np.int64, count, views)
+        slot_ends = workspace.array("slot ends", np.int64, count, views)
+        slots = workspace.array("slots", np.uint32, room, 2)
+        pairs = workspace.array("pairs", np.uint32, room, 2)
+        tile_planes = workspace.array("tile planes", np.float32, views, tiles, 1 + channels, PLANE)
+        tile_offsets = np.empty(views * tiles + 1, np.int64)
+        order, found = workspace.array("order", np.int32, count), np.empty(1, np.int64)
+        number = threads.thread_count()
+        histograms, starts = np.empty((2, number, views * tiles), np.int64)
+        shapes = (height, width, 3), (height, width), (height, width), (height, width, channels - EXTRAS)
+        images = [np.empty(shape, np.float32) for shape in shapes]
+        board = new_board()
         threads.run(
-            lambda *share: composite(
-                rows, features, bins.pair_rows, bins.pair_masks, bins.tile_offsets, background, *images, *share
-            )
+            lambda part, parts: bin_and_composite(
+                geometry,
+                features,
+                seen,
+                slot_counts,
+                boxes,
+                chunk_slots,
+                width,
+                height,
+                order,
+                found,
+                slot_offsets,
+                slot_ends,
+                slots,
+                histograms,
+                starts,
+                pairs,
+                tile_offsets,
+                background,
+                *images,
+                tile_planes,
+                board,
+                part,
+                parts,
+            ),
+            number,
+            board,
         )
-        outputs = (*(_mean(image) for image in images), torch.from_numpy(visible.any(0)))
+        outputs = tuple(torch.from_numpy(array) for array in (*images, seen))
         ctx.mark_non_differentiable(outputs[-1])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*tensors, *outputs[:-1])  # outputs, so that PyTorch notices if one is changed in place
-        ctx.others = (camera, geometry, features, bins, images, samples, residual, sh_degree, settings)
+        ctx.save_for_backward(*tensors)
+        ctx.workspace = workspace  # its arrays are free once `ctx` is gone
+        ctx.binned = geometry, features, pairs, tile_offsets, tile_planes, slot_offsets, slot_ends, slots
+        ctx.others = camera, samples, residual, (width, height, sh_degree), settings
         return outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *v_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        *gaussians, background = (_array(tensor) for tensor in ctx.saved_tensors[:_TENSORS])
-        camera, geometry, features, bins, images, samples, residual, sh_degree, settings = ctx.others
-        _, height, width, _ = images[0].shape
+        *gaussians, background = (_array(tensor) for tensor in ctx.saved_tensors)
+        geometry, features, pairs, tile_offsets, tile_planes, *slots = ctx.binned
+        camera, samples, residual, size_and_degree, settings = ctx.others
         v_images = [
-            np.empty((0,) * (image.ndim - 1), np.float32) if v is None else _array(v)
-            for image, v in zip(images, v_outputs, strict=False)
+            np.empty((0,) * dimensions, np.float32) if v is None else _array(v)
+            for dimensions, v in zip((3, 2, 2, 3), v_outputs, strict=False)
         ]
-        v_background = np.empty((len(bins.tile_offsets) - 1, 3))
-        moments = np.empty((len(bins.pair_rows), MOMENT_COUNT + features.shape[1]), np.float32)
-        rows = geometry.reshape(-1, 8)
-        threads.run(
-            lambda *share: composite_backward(
-                rows,
-                features,
-                bins.pair_rows,
-                bins.pair_masks,
-                bins.tile_offsets,
-                background,
-                *images,
-                *v_images,
-                np.float32(1 / len(samples)),
-                moments,
-                v_background,
-                *share,
-            )
-        )
+        moments = ctx.workspace.array("moments", np.float32, int(tile_offsets[-1]), MOMENT_COUNT + features.shape[1])
+        v_background = np.empty((tile_planes.shape[1], 3))
         v_gaussians = [np.empty_like(array) for array in gaussians]
         v_camera = np.empty((-(-len(features) // CHUNK), CAMERA_SIZE))
+        board = new_board()
         threads.run(
-            lambda *share: project_backward(
+            lambda part, parts: differentiate(
+                geometry,
+                pairs,
+                tile_offsets,
+                background,
+                tile_planes,
+                *v_images,
+                v_background,
                 *gaussians[:-1],
                 camera,
                 samples,
                 residual,
-                width,
-                height,
-                sh_degree,
+                *size_and_degree,
                 settings.eps2d,
                 settings.antialiased,
                 features,
                 moments,
-                bins.slot_offsets,
-                bins.slot_ends,
-                bins.slots,
+                *slots,
                 *v_gaussians,
                 v_camera,
-                *share,
-            )
+                board,
+                parts,
+            ),
+            board=board,
         )
         gradients = (*v_gaussians, v_background.sum(0), *unpack_gradient(camera, v_camera.sum(0)))
         wanted = ctx.needs_input_grad[: len(gradients)]
         tensors = (torch.from_numpy(v) if want else None for v, want in zip(gradients, wanted, strict=True))
         return *tensors, *(None,) * (len(ctx.needs_input_grad) - len(gradients))
-
-
-def _mean(images: np.ndarray) -> Tensor:  # [M, ...] -> [...]
-    return torch.from_numpy(images[0]) if len(images) == 1 else torch.from_numpy(images).mean(0)
 
 
 def _array(tensor: Tensor) -> np.ndarray:

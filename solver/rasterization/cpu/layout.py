@@ -20,9 +20,12 @@ TILE = 16  # px, width and height
 BLOCKS = TILE * TILE // LANES  # vectors in a tile; block b is in row b // 2, at its left or right half
 PLANE = TILE * TILE  # pixels of a tile, block after block
 
+CHUNK = 256  # Gaussians that a thread takes at once, and whose gradients to the camera are summed together
+CHUNKS, PLACES = 0, 1  # counters of a region's board: of chunks, and of tiles with all samples
+
 AHEAD = 16  # Gaussians; what lies anywhere in memory is asked for so long before its turn
 
-# Columns of `geometry` [M N, 8]. Centres are split into integer and fraction to keep float32 exact far from 0.
+# Columns of `geometry` [N, M, 8]. Centres are split into integer and fraction to keep float32 exact far from 0.
 U_CELL, U_FRACTION, V_CELL, V_FRACTION, SHEAR, DECAY_I, DECAY_A, LOG2_OPACITY = range(8)
 
 # Columns of `features` [N, 4 + E]: colour 0 to 2, then

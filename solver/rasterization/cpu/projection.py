@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from solver.kernels.board import next_piece
 from solver.kernels.compilation import helper, kernel
 from solver.kernels.powers import log2
 from solver.kernels.vector import (
@@ -33,6 +34,8 @@ from solver.kernels.vector import (
 from solver.rasterization.cpu.harmonics import fill_basis
 from solver.rasterization.cpu.layout import (
     CENTRE,
+    CHUNK,
+    CHUNKS,
     CX,
     DEPTH,
     EXTRAS,
@@ -48,7 +51,6 @@ from solver.rasterization.cpu.layout import (
 )
 from solver.rasterization.projection import FIELD_OF_VIEW_MARGIN
 
-CHUNK = 512  # Gaussians that a thread takes at once, and whose gradients to the camera are summed together
 HALF_LOG2_E = 0.5 / math.log(2)
 
 # Columns of what is the same for all Gaussians seen from a point of the pupil: the point in scene units, the principal
@@ -174,7 +176,7 @@ def _tiles(centre, extent, last_tile):
 @kernel(
     "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[:,:,::1], float32[:,:,::1],"
     "float32[:,::1], float64[::1], float64[:,::1], float64, int64, int64, int64, float64, float64, float64, boolean,"
-    "float32[:,:,::1], float32[:,::1], boolean[:,::1], int32[:,:,::1], int64, int64)"
+    "float32[:,:,::1], float32[:,::1], boolean[::1], int32[:,::1], int32[:,:,::1], int64[::1], int64[::1])"
 )
 def project(
     means,  # [N, 3]
@@ -194,12 +196,13 @@ def project(
     near_plane,
     far_plane,
     antialiased,
-    geometry,  # [M, N, 8], written for visible Gaussians
+    geometry,  # [N, M, 8], written for visible Gaussians
     features,  # [N, 4 + E], written for Gaussians that any sample sees
-    visible,  # [M, N], written
-    boxes,  # [M, N, 4], written for visible Gaussians: first and last tile across, first and last down
-    part,
-    parts,
+    seen,  # [N], written: by any sample
+    slot_counts,  # [N, M], written: tiles of the box, 0 where invisible
+    boxes,  # [N, M, 4], written for visible Gaussians: first and last tile across, first and last down
+    chunk_slots,  # [chunks], written: sums of slot_counts
+    board,
 ):
     """Ellipse and opacity of every Gaussian from every point of the pupil, colour and depth from its centre.
 
@@ -214,7 +217,8 @@ def project(
     ellipses = np.empty((LANES, 8), np.float32)
     box = np.empty((4, LANES))
     basis = np.empty((16, LANES), np.float32)
-    for chunk in range(part, (count + CHUNK - 1) // CHUNK, parts):
+    chunk = next_piece(board, CHUNKS)
+    while chunk < len(chunk_slots):
         found = 0
         for n in range(chunk * CHUNK, min((chunk + 1) * CHUNK, count)):
             z = dot(camera_row(camera, 2), (means[n, 0], means[n, 1], means[n, 2])) + camera[TRANSLATION + 2]
@@ -222,7 +226,7 @@ def project(
             # Antialiasing and dilation only lower opacities.
             found += near_plane <= z and z <= far_plane and opacities[n] * 255.0 >= 1.0
             for m in range(len(samples)):
-                visible[m, n] = False
+                slot_counts[n, m] = 0
         for start in range(0, found, LANES):
             lanes = min(LANES, found - start)
             for lane in range(LANES):
@@ -240,7 +244,7 @@ def project(
             gain_x, gain_y = fx * inverse_z, fy * inverse_z
             defocus = (0.25 * residual * camera[PUPIL]) * (inverse_z - inverse_focus)
             blur_x, blur_y = defocus * defocus * (fx * fx), defocus * defocus * (fy * fy)
-            seen = np.uint32(0)
+            seen_lanes = np.uint32(0)
             for m in range(len(samples)):
                 view = views[m]
                 raw_x, raw_y = (x - view[SHIFT_X]) * inverse_z, (y - view[SHIFT_Y]) * inverse_z
@@ -266,7 +270,7 @@ def project(
                 finite = (kept < np.inf) & (xx < np.inf) & (yy < np.inf) & (det_2 < np.inf)
                 bits = mask_bits(lies & (kept * 255.0 >= 1.0) & finite)
                 bits &= np.uint32((1 << lanes) - 1)
-                seen |= bits
+                seen_lanes |= bits
                 if bits == 0:
                     continue
 
@@ -301,18 +305,19 @@ def project(
                 for lane in range(lanes):
                     if bits >> np.uint32(lane) & np.uint32(1):
                         n = rows[lane]
-                        visible[m, n] = True
-                        store(geometry, 8 * (m * count + n), load(ellipses, lane * 8))
+                        store(geometry, 8 * (n * len(samples) + m), load(ellipses, lane * 8))
                         for i in range(4):
-                            boxes[m, n, i] = np.int32(box[i, lane])
-            if seen == 0:
+                            boxes[n, m, i] = np.int32(box[i, lane])
+                        across, down = boxes[n, m, 1] - boxes[n, m, 0] + 1, boxes[n, m, 3] - boxes[n, m, 2] + 1
+                        slot_counts[n, m] = across * down
+            if seen_lanes == 0:
                 continue
 
             dx, dy, dz, _ = direction(camera, mean)
             fill_basis(sh_degree, dx, dy, dz, basis)
             store(box, 0, z)
             for lane in range(lanes):
-                if not seen >> np.uint32(lane) & np.uint32(1):
+                if not seen_lanes >> np.uint32(lane) & np.uint32(1):
                     continue
                 n = rows[lane]
                 red = HALF + basis[0, lane] * sh_constant[n, 0, 0]
@@ -327,10 +332,19 @@ def project(
                     sum_of_features += extras[n, e]
                 if not abs(sum_of_features) < np.inf:
                     for m in range(len(samples)):
-                        visible[m, n] = False
+                        slot_counts[n, m] = 0
                 features[n, 0] = max(red, ZERO)
                 features[n, 1] = max(green, ZERO)
                 features[n, 2] = max(blue, ZERO)
                 features[n, DEPTH] = box[0, lane]
                 for e in range(extras.shape[1]):
                     features[n, EXTRAS + e] = extras[n, e]
+        total = 0
+        for n in range(chunk * CHUNK, min((chunk + 1) * CHUNK, count)):
+            slots = 0
+            for m in range(len(samples)):
+                slots += slot_counts[n, m]
+            seen[n] = slots > 0
+            total += slots
+        chunk_slots[chunk] = total
+        chunk = next_piece(board, CHUNKS)

@@ -7,6 +7,7 @@ rotation, scales, harmonics and centre is gone through once.
 
 import numpy as np
 
+from solver.kernels.board import next_piece
 from solver.kernels.compilation import helper, kernel
 from solver.kernels.vector import (
     LANES,
@@ -27,6 +28,8 @@ from solver.rasterization.cpu.layout import (
     AHEAD,
     CAMERA_SIZE,
     CENTRE,
+    CHUNK,
+    CHUNKS,
     CX,
     CY,
     DEPTH,
@@ -41,7 +44,6 @@ from solver.rasterization.cpu.layout import (
     ZERO,
 )
 from solver.rasterization.cpu.projection import (
-    CHUNK,
     HIGH_X,
     HIGH_Y,
     LOW_X,
@@ -113,7 +115,7 @@ def _sum_moments(moments, slots, first, last, sums):
     start = splat(0.0)
     sums[LANES:] = 0.0
     for slot in range(first, last):
-        row = slots[slot]
+        row = np.int64(slots[slot, 0])
         start += as_doubles(load(moments, row * width))
         for i in range(LANES, width):
             sums[i] += moments[row, i]
@@ -127,9 +129,9 @@ def _sum_moments(moments, slots, first, last, sums):
 @kernel(
     "void(float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[:,:,::1], float32[:,:,::1],"
     "float64[::1], float64[:,::1], float64, int64, int64, int64, float64, boolean,"
-    "float32[:,::1], float32[:,::1], int64[::1], int64[::1], int32[::1],"
+    "float32[:,::1], float32[:,::1], int64[:,::1], int64[:,::1], uint32[:,::1],"
     "float32[:,::1], float32[:,::1], float32[:,::1], float32[::1], float32[:,:,::1], float32[:,:,::1],"
-    "float32[:,::1], float64[:,::1], int64, int64)"
+    "float32[:,::1], float64[:,::1], int64[::1])"
 )
 def project_backward(
     means,  # [N, 3]
@@ -148,9 +150,9 @@ def project_backward(
     antialiased,
     features,  # [N, 4 + E]
     moments,  # [P, 10 + E], gradients by Gaussian and tile
-    slot_offsets,  # [M N + 1], where the entries in `slots` of a Gaussian seen by a sample start
-    slot_ends,  # [M N], and end
-    slots,  # rows of `moments`
+    slot_offsets,  # [N, M], where the entries in `slots` of a Gaussian seen by a sample start
+    slot_ends,  # [N, M], and end
+    slots,  # [slots, 2], first a row of `moments`
     v_means,  # [N, 3], written
     v_quaternions,  # [N, 4], written
     v_scales,  # [N, 3], written
@@ -159,8 +161,7 @@ def project_backward(
     v_sh_rest,  # [N, S - 1, 3], written
     v_extras,  # [N, E], written
     v_camera,  # [chunks, 21], written
-    part,
-    parts,
+    board,
 ):
     """Gradients to all that `project` reads, from the moments that the tiles have left."""
     count = len(means)
@@ -177,7 +178,8 @@ def project_backward(
     basis = np.empty((16, LANES), np.float32)
     v_basis = np.empty((16, LANES), np.float32)
     written = np.empty((11, LANES))
-    for chunk in range(part, len(v_camera), parts):
+    chunk = next_piece(board, CHUNKS)
+    while chunk < len(v_camera):
         camera_sums[:] = 0.0
         n, end = chunk * CHUNK, min((chunk + 1) * CHUNK, count)
         while n < end:
@@ -187,13 +189,12 @@ def project_backward(
                 moved = False
                 if n + AHEAD < end:
                     for m in range(len(samples)):
-                        later = m * count + n + AHEAD
-                        for slot in range(slot_offsets[later], slot_ends[later]):
-                            prefetch(moments, slots[slot] * moments.shape[1])
-                            prefetch(moments, (slots[slot] + 1) * moments.shape[1] - 1)
+                        for slot in range(slot_offsets[n + AHEAD, m], slot_ends[n + AHEAD, m]):
+                            row = np.int64(slots[slot, 0])
+                            prefetch(moments, row * moments.shape[1])
+                            prefetch(moments, (row + 1) * moments.shape[1] - 1)
                 for m in range(len(samples)):
-                    first = slot_offsets[m * count + n]
-                    moved |= _sum_moments(moments, slots, first, slot_ends[m * count + n], sums[m, lanes])
+                    moved |= _sum_moments(moments, slots, slot_offsets[n, m], slot_ends[n, m], sums[m, lanes])
                 if moved:
                     rows[lanes] = n
                     lanes += 1
@@ -419,3 +420,4 @@ def project_backward(
                 v_opacities[g] = written[10, lane]
         for i in range(CAMERA_SIZE):
             v_camera[chunk, i] = total(load(camera_sums, i * LANES))
+        chunk = next_piece(board, CHUNKS)

@@ -4,21 +4,10 @@
 import numpy as np
 
 from solver.kernels.compilation import helper
-from solver.kernels.vector import LANES, largest, load, maximum
-from solver.rasterization.cpu.layout import BLOCKS, ZERO
+from solver.kernels.vector import LANES, largest, load, maximum, splat, store, where
+from solver.rasterization.cpu.layout import BLOCKS, ONE, ZERO
 
 PAIRS_BETWEEN_CHECKS = 8  # of whether the whole tile has stopped
-
-
-@helper
-def part_of(sample, tile_x, tile_y, parts):
-    """Whose a tile is: dealt like cards along each row of tiles, each row three parts on from the last, or one where
-    three divides the number of parts.
-
-    That step has no divisor in common with `parts`, so that along columns too every part has its turn: all get about
-    as many of a small subject's tiles, whatever its shape and the image's width.
-    """
-    return (sample + tile_x + (1 if parts % 3 == 0 else 3) * tile_y) % parts
 
 
 @helper
@@ -28,6 +17,20 @@ def lane_offsets():
     for lane in range(LANES):
         columns[lane] = np.float32(lane)
     return load(columns, 0)
+
+
+@helper
+def fill_inside(inside, offsets, columns, rows):
+    """Write into `inside` [1, 256] a 1 for the tile's pixels in the image, which goes on for so many, else 0."""
+    for b in range(BLOCKS):
+        end = np.float32(columns - b % 2 * LANES) if b // 2 < rows else ZERO
+        store(inside, b * LANES, where(offsets < end, splat(ONE), splat(ZERO)))
+
+
+@helper
+def absolute(a):
+    """A vector without its signs."""
+    return maximum(a, ZERO - a)
 
 
 @helper

@@ -24,6 +24,7 @@ from solver.kernels.vector import (
     square_root,
     store,
     total,
+    totals,
     transposed,
     where,
 )
@@ -127,6 +128,19 @@ def test_transposed():
     result = np.empty_like(table)
     _transpose(table, result)
     np.testing.assert_array_equal(result, table.T)
+
+
+@kernel("void(float32[:,::1], float32[:,::1])")
+def _sum_rows(a, result):
+    rows = (load(a, 0), load(a, 8), load(a, 16), load(a, 24), load(a, 32), load(a, 40), load(a, 48), load(a, 56))
+    store(result, 0, totals(rows))
+
+
+def test_totals():
+    table = np.random.default_rng(2).integers(-100, 100, (8, 8)).astype(np.float32)
+    result = np.empty((1, 8), np.float32)
+    _sum_rows(table, result)
+    np.testing.assert_array_equal(result[0], table.sum(1))
 
 
 @kernel("void(float32[::1], float32[::1], float32[::1])")
