@@ -144,3 +144,25 @@ def test_no_masks_are_made_of_a_busy_background_unless_asked(write_capture, tmp_
     )
     assert [photo.mask_path for photo in loaded.photos] == [None] * 3
     assert reporter.warnings == ["No masks were made, since the background is not plain"]
+
+
+def test_poses_of_plain_photos_go_by_the_masks_that_are_made(tmp_path, scene):
+    """What is seen through an oval in the middle of a grey sheet that stays in place."""
+    x, y = np.meshgrid(np.arange(320), np.arange(240))
+    oval = ((x - 160) / 120) ** 2 + ((y - 120) / 85) ** 2 < 1
+    photos = write(
+        tmp_path / "photos", [np.where(oval[..., None], image, 200).astype(np.uint8) for image in scene.images]
+    )
+    reporter = Reporter()
+    capture = load_capture(tmp_path / "photos", poses_folder=tmp_path / "poses", mask_making="auto", reporter=reporter)
+    assert len(capture.photos) == len(photos) == 8
+    for photo in capture.photos:
+        assert photo.mask_path.parent == tmp_path / "poses" / "masks"
+        mask = np.asarray(Image.open(photo.mask_path)) > 0
+        assert mask.shape == (photo.camera.height, photo.camera.width)  # undistorted, like the photo
+        seen = np.asarray(Image.fromarray(oval).resize(mask.shape[::-1]))
+        assert (mask & seen).sum() / (mask | seen).sum() > 0.85
+    assert any("Masks of 8 of 8 photos" in message for message in reporter.warnings)
+    pixels, _, inside = capture.photos[0].project(capture.points.positions[capture.points.seen_by["photo 0"]])
+    column, row = pixels[inside].astype(int).T
+    assert seen[row, column].mean() > 0.97
