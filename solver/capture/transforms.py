@@ -68,11 +68,13 @@ def read_transforms(path: Path, *, images_required: bool = True, photos: Path | 
     top = {key: value for key, value in content.items() if key != "frames"}
     paths = [_file_path(frame, index, path) for index, frame in enumerate(frames)]
     result = []
-    folder = photo_folders(path, photos)[0]
-    for name, image_path, frame in zip(_unique_names(paths, path), paths, frames, strict=True):
+    names = _unique_names(paths, path)
+    if photos is not None:
+        paths = _moved(paths, path, photo_folders(path, photos)[0])
+    for name, image_path, frame in zip(names, paths, frames, strict=True):
         keys = {**top, **frame}
         place = f"{path}, frame {name}"
-        image_path = _find_image(image_path if photos is None else folder / image_path.name)
+        image_path = _find_image(image_path)
         stated = keys.get("w") is not None and keys.get("h") is not None
         size = image_size(image_path) if images_required or (not stated and image_path.is_file()) else None
         camera = _camera(keys, size, place)
@@ -234,6 +236,26 @@ def _file_path(frame: Mapping[str, Any], index: int, path: Path) -> Path:
     if not isinstance(file_path, str) or not file_path or "\0" in file_path:
         raise SolverError('"file_path" is missing', where=f"{path}, frame {index}", remedy="name the frame's image")
     return path.parent / file_path.replace("\\", "/")
+
+
+def _moved(paths: list[Path], file: Path, folder: Path) -> list[Path]:
+    """Where the images that `file` names lie in `folder`: below it as below the file, or right in it.
+
+    Raises:
+        SolverError: that makes one image of two.
+    """
+    moved = []
+    for path in paths:
+        below = _find_image(folder / path.relative_to(file.parent)) if path.is_relative_to(file.parent) else path
+        moved.append(below if below.is_file() and below != path else folder / path.name)
+    path, count = Counter(moved).most_common(1)[0]
+    if count > 1:
+        raise SolverError(
+            f"{count} frames would have the image {path}",
+            where=file,
+            remedy="let --photos name the folder that holds the photos' folders",
+        )
+    return moved
 
 
 def _find_image(path: Path) -> Path:

@@ -97,6 +97,24 @@ def test_photos_elsewhere(write_capture, tmp_path):
         load(root, photos=tmp_path / "gone")
 
 
+def test_photos_of_several_folders_lie_elsewhere(write_capture, edit_json, tmp_path):
+    """Two of them have one name, which their folders tell apart."""
+    root = write_capture()
+    card = tmp_path / "card"
+
+    def rename(content):
+        for index, frame in enumerate(content["frames"]):
+            frame["file_path"] = f"{'left' if index < 2 else 'right'}/{index % 2}.png"
+            (card / frame["file_path"]).parent.mkdir(parents=True, exist_ok=True)
+            (root / "images" / f"photo_{index}.png").rename(card / frame["file_path"])
+
+    edit_json(root / "transforms.json", rename)
+    paths = [photo.image_path for photo in load(root, photos=card).photos]
+    assert paths == [card / "left" / "1.png", card / "left" / "0.png", card / "right" / "0.png"]
+    with pytest.raises(SolverError, match=r"2 frames would have the image .*left/0.png; let --photos name"):
+        load(root, photos=card / "left")
+
+
 def test_poses_of_others_are_left_alone_unless_asked(write_capture, scene):
     root = write_capture()
     np.testing.assert_allclose(load(root).photos[0].world_to_camera, scene.poses[0], atol=1e-9)
