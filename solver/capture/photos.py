@@ -16,8 +16,8 @@ from solver.errors import SolverError
 from solver.events import Reporter
 
 MINIMUM_PHOTOS = 3
+SUBFOLDERS = ("images", "photos")  # of a capture, where its photos may lie
 
-_SUBFOLDERS = ("images", "photos")
 _LISTED = 3  # files that a warning names
 
 
@@ -28,6 +28,10 @@ class SharedCamera(NamedTuple):
     shorter_side: int  # px
     name: str  # of the camera, as its metadata has it; empty where there is none
 
+    def agrees(self, other: "SharedCamera") -> bool:
+        """Whether both may be one camera: a photo without the camera's name is any camera's of its size."""
+        return self[:2] == other[:2] and (not self.name or not other.name or self.name == other.name)
+
     def __str__(self) -> str:
         return f"{self.name or 'camera without a name'}, {self.longer_side} x {self.shorter_side} pixels"
 
@@ -36,7 +40,7 @@ def photo_folder(path: Path) -> Path:
     """`path` itself, or its subfolder images/ or photos/ where `path` has no photos of its own."""
     if list_images(path):
         return path
-    return next((path / name for name in _SUBFOLDERS if list_images(path / name)), path)
+    return next((path / name for name in SUBFOLDERS if list_images(path / name)), path)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -120,22 +124,13 @@ def readable(images: Sequence[Path], reporter: Reporter) -> list[Path]:
 def of_one_camera(images: Sequence[Path], reporter: Reporter) -> list[Path]:
     """Those of `images` that the camera of most of them took; the others are told in a warning.
 
-    A photo without the camera's name is any camera's of its size.
-
     Raises:
         SolverError: no camera took `MINIMUM_PHOTOS`, though there are as many photos.
     """
     cameras = {image: shared_camera(image) for image in images}
-    by_camera = Counter(cameras.values())
-
-    def belonging(camera: SharedCamera) -> int:
-        return sum(number for other, number in by_camera.items() if _agree(camera, other))
-
-    named_sizes = {camera[:2] for camera in by_camera if camera.name}
-    candidates = [camera for camera in by_camera if camera.name or camera[:2] not in named_sizes]
-    usual = max(candidates, key=lambda camera: (belonging(camera), by_camera[camera], camera))
-    kept = [image for image in images if _agree(usual, cameras[image])]
-    odd = [image for image in images if not _agree(usual, cameras[image])]
+    usual = usual_camera(list(cameras.values()))
+    kept = [image for image in images if usual.agrees(cameras[image])]
+    odd = [image for image in images if not usual.agrees(cameras[image])]
     if not odd:
         return kept
     others = f", and {len(odd) - 1} more photos differ" if len(odd) > 1 else ""
@@ -158,6 +153,18 @@ def of_one_camera(images: Sequence[Path], reporter: Reporter) -> list[Path]:
     return kept
 
 
+def usual_camera(cameras: Sequence[SharedCamera]) -> SharedCamera:
+    """The camera that most photos can be of, given that of each photo."""
+    by_camera = Counter(cameras)
+
+    def belonging(camera: SharedCamera) -> int:
+        return sum(number for other, number in by_camera.items() if camera.agrees(other))
+
+    named_sizes = {camera[:2] for camera in by_camera if camera.name}
+    candidates = [camera for camera in by_camera if camera.name or camera[:2] not in named_sizes]
+    return max(candidates, key=lambda camera: (belonging(camera), by_camera[camera], camera))
+
+
 def shared_camera(image: Path) -> SharedCamera:
     """What a photo has in common with others of its camera.
 
@@ -170,10 +177,6 @@ def shared_camera(image: Path) -> SharedCamera:
     if exif.make and not words[0].lower().startswith(exif.make.split()[0].lower()):
         words.insert(0, exif.make)
     return SharedCamera(max(size), min(size), " ".join(words).strip() if exif.model else "")
-
-
-def _agree(first: SharedCamera, second: SharedCamera) -> bool:
-    return first[:2] == second[:2] and (not first.name or not second.name or first.name == second.name)
 
 
 def _of_one_kind(images: list[Path], reporter: Reporter) -> list[Path]:

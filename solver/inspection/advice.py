@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from solver.capture.exif import Exif
-from solver.capture.photos import SharedCamera
+from solver.capture.photos import SharedCamera, usual_camera
 from solver.inspection.focus_variety import ALIKE
 from solver.inspection.folder import Findings
 from solver.inspection.photos import INSPECTED_SIZE_PX, InspectedPhoto
@@ -60,17 +60,10 @@ def viewpoints(findings: Findings) -> int:
 
 
 def odd_cameras(findings: Findings) -> dict[int, SharedCamera]:
-    """The photos that are not of the camera and size that most are of, by index."""
+    """The photos that are not of the camera and size that most are of, and so would be left out, by index."""
     cameras = [photo.camera for photo in findings.photos]
-    size, name = (
-        Counter(camera[:2] for camera in cameras).most_common(1)[0][0],
-        _usual(camera.name for camera in cameras),
-    )
-    return {
-        index: camera
-        for index, camera in enumerate(cameras)
-        if camera[:2] != size or (camera.name and camera.name != name)
-    }
+    usual = usual_camera(cameras)
+    return {index: camera for index, camera in enumerate(cameras) if not usual.agrees(camera)}
 
 
 def inspected_size(photo: InspectedPhoto) -> int:
@@ -170,8 +163,9 @@ def _cameras(findings: Findings) -> Iterator[Advice]:
         photos = [findings.photos[index] for index in odd]
         yield Advice(
             "cameras",
-            f"{len(odd)} of {total} photos ({_listed(photos)}) are of another camera or size than the rest "
-            f"({next(iter(odd.values()))}): keep one camera a folder; they would be left out",
+            f"{len(odd)} of {total} photos ({_listed(photos)}: {next(iter(odd.values()))}) are of another camera or "
+            f"size than the rest ({usual_camera([photo.camera for photo in findings.photos])}): keep one camera a "
+            "folder; they would be left out",
             _names(photos),
         )
     lenses = Counter(photo.exif.lens for photo in findings.photos if photo.exif.lens)
@@ -300,11 +294,6 @@ def _airy_px(exif: Exif, longest: int, stop: float) -> float | None:
     distances it is larger, by 1 + magnification.
     """
     return 2.44 * _WAVELENGTH_MM * stop / exif.sensor_width_mm * longest if exif.sensor_width_mm else None
-
-
-def _usual(names: Iterable[str]) -> str:
-    """The commonest of the names that are not empty; empty where all are."""
-    return max(Counter(name for name in names if name).items(), key=lambda item: item[1], default=("", 0))[0]
 
 
 def _joined(groups: Sequence[Sequence[int]]) -> list[set[int]]:

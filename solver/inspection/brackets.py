@@ -68,8 +68,14 @@ def _poses(
         if like.correlation >= _LEAST_CORRELATION and allowed.issuperset(pair)
     ]
     ordered = [pair for pair, _ in sorted(pairs, key=lambda item: -item[1])]
-    groups = _grouped(indices, ordered, lambda i, j: align(photos[i].matched, photos[j].matched).same_pose)
+    groups = _grouped(indices, ordered, lambda i, j: _one_pose(photos[i], photos[j]))
     return [group for group in groups if len(group) > 1]
+
+
+def _one_pose(first: InspectedPhoto, second: InspectedPhoto) -> bool:
+    """Whether two photos are of one pose; overviews can be of one shape where a photo was cropped by a little."""
+    same_shape = first.matched.shape == second.matched.shape and first.coc_px.shape == second.coc_px.shape
+    return same_shape and align(first.matched, second.matched).same_pose
 
 
 def _foci(photos: Sequence[InspectedPhoto], pose: Sequence[int]) -> list[list[int]]:

@@ -3,8 +3,9 @@
 
 from pathlib import Path
 
+from solver.capture.images import IMAGE_SUFFIXES
 from solver.capture.overrides import LensOverrides
-from solver.capture.photos import photo_folder
+from solver.capture.photos import SUBFOLDERS, photo_folder
 from solver.errors import SolverError
 from solver.events import Reporter
 from solver.files import require_writable_folder, write_json
@@ -65,7 +66,12 @@ def _check_places(folder: Path, sheet: Path | None, json: Path | None) -> None:
     """Fail before the photos are read, not after."""
     if sheet is not None and sheet.suffix.lower() not in _SHEET_SUFFIXES:
         raise SolverError("the contact sheet is a JPEG", where=sheet, remedy="give it a name that ends in .jpg")
-    if sheet is not None and sheet.absolute().parent.resolve() == photo_folder(folder).absolute().resolve():
+    if json is not None and json.suffix.lower() in IMAGE_SUFFIXES:
+        raise SolverError("a file of this name is a photo", where=json, remedy="give it a name that ends in .json")
+    folder = folder.absolute()
+    # Beside images/ as well: a folder's own photos come before those of its images/.
+    photos = [folder, photo_folder(folder), *([folder.parent] if folder.name in SUBFOLDERS else [])]
+    if sheet is not None and sheet.absolute().parent.resolve() in [place.resolve() for place in photos]:
         raise SolverError(
             "among the photos, the contact sheet would be taken for one", where=sheet, remedy="choose another folder"
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from solver.capture.photos import SUBFOLDERS
 from solver.files import written_aside
 from solver.inspection.advice import Advice, blurred_all_over, inspected_size
 from solver.inspection.folder import Findings
@@ -119,7 +120,7 @@ def _draw_head(
 ) -> None:
     from PIL import Image
 
-    named = findings.folder.parts[-2:] if findings.folder.name in ("images", "photos") else [findings.folder.name]
+    named = findings.folder.parts[-2:] if findings.folder.name in SUBFOLDERS else [findings.folder.name]
     title = f"{printable('/'.join(named))}: {summary(findings)[0].split(' in ')[0]}"
     draw.text((_MARGIN, _MARGIN - 4), _fitted(draw, title, 30, 1000), _BRIGHT, _font(30), anchor="lt")
     inspected = max(inspected_size(photo) for photo in findings.photos)

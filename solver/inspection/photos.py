@@ -55,12 +55,14 @@ def inspect_photo(path: Path, mask: Path | None = None, overrides: LensOverrides
     """Read a photo, and measure how blurred it is where `mask` (if there is one) is white.
 
     Raises:
-        SolverError: the photo or its mask cannot be decoded, or the photo is tiny.
+        SolverError: the photo or its mask cannot be decoded, or the photo is tiny or far too narrow.
     """
     width, height = image_size(path)
     if min(width, height) < MIN_SIDE:
         raise SolverError(f"the image has {width} x {height} pixels", where=path, remedy="export it again, larger")
     image = read_reduced(path, INSPECTED_SIZE_PX)
+    if min(image.shape[:2]) < MIN_SIDE:
+        raise SolverError(f"the image is too narrow ({width} x {height} pixels)", where=path, remedy="crop it less")
     sharpness = sharpness_map(image)
     subject = None
     if mask is not None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from solver.capture.exif import Exif
-from solver.capture.photos import SharedCamera
-from solver.inspection.advice import advise, viewpoints
+from solver.capture.photos import SharedCamera, usual_camera
+from solver.inspection.advice import advise, odd_cameras, viewpoints
 from solver.inspection.brackets import Views
 from solver.inspection.contact_sheet import contact_sheet, overlaid
 from solver.inspection.exposure import Exposure
@@ -75,7 +75,7 @@ CASES = {
     "brightness": (findings(3, exposure=Exposure((0.0,) * 3, (0.0, 0.7, -0.1))), ["0.8 stops", "constant light"]),
     "cameras": (
         findings(changed={5: {"camera": SharedCamera(4000, 3000, "NIKON D90")}}),
-        ["1 of 24", "photo_05.jpg", "NIKON D90"],
+        ["1 of 24", "photo_05.jpg: NIKON D90", "the rest (Canon EOS 600D, 5184 x 3456 pixels)"],
     ),
     "lenses": (findings(changed={5: exif(lens="EF50mm")}), ["1 of 24", "EF50mm", "EF100mm"]),
     "focal_lengths": (findings(changed={5: exif(focal_length_mm=55.0)}), ["55 to 100 mm"]),
@@ -117,6 +117,15 @@ def test_nothing_is_said_where_all_is_well():
 def test_a_mixed_pair_of_cameras_names_the_rarer():
     found = findings(changed={i: {"camera": SharedCamera(5184, 3456, "")} for i in range(5)})
     assert "cameras" not in {item.kind for item in advise(found)}  # photos that do not name theirs are anybody's
+
+
+def test_the_odd_cameras_are_those_that_reconstruct_leaves_out():
+    """The commonest size and the commonest name are not of one camera here."""
+    canon, nikon = (SharedCamera(6000, 4000, name) for name in ("Canon", "Nikon"))
+    cameras = [*[canon] * 4, *[nikon] * 3, *[SharedCamera(4000, 3000, "Nikon")] * 3]
+    found = findings(10, changed={i: {"camera": camera} for i, camera in enumerate(cameras)})
+    assert usual_camera(cameras) == canon
+    assert list(odd_cameras(found)) == [4, 5, 6, 7, 8, 9]
 
 
 def test_a_bracket_is_one_viewpoint_and_may_miss_the_subject():

@@ -81,10 +81,12 @@ def test_broken_photos_are_told_and_the_others_inspected(folder, tmp_path):
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "notes.png").write_text("no picture", encoding="utf-8")
     Image.new("RGB", (1, 1)).save(folder / "dot.png")
+    Image.new("RGB", (12_000, 9)).save(folder / "line.png")
     content = inspected(folder, tmp_path)
-    assert [photo["name"] for photo in content["unreadable"]] == ["cut.jpg", "dot.png", "empty.jpg", "notes.png"]
+    names = ["cut.jpg", "dot.png", "empty.jpg", "line.png", "notes.png"]
+    assert [photo["name"] for photo in content["unreadable"]] == names
     assert len(content["photos"]) == 4
-    assert sum(item["kind"] == "unreadable" for item in content["advice"]) == 4
+    assert sum(item["kind"] == "unreadable" for item in content["advice"]) == 5
 
 
 def test_masks_say_what_the_subject_is(folder, tmp_path):
@@ -105,6 +107,15 @@ def test_masks_say_what_the_subject_is(folder, tmp_path):
 def test_photos_of_a_capture_are_found_in_its_images(folder, tmp_path):
     (tmp_path / "capture").mkdir()
     folder.rename(tmp_path / "capture" / "images")
+    assert len(inspected(tmp_path / "capture", tmp_path)["photos"]) == 4
+
+
+def test_a_sheet_beside_images_would_hide_them(folder, tmp_path, capsys):
+    (tmp_path / "capture").mkdir()
+    images = folder.rename(tmp_path / "capture" / "images")
+    for place in (tmp_path / "capture", images):
+        assert main(["inspect", str(place), "--sheet", str(tmp_path / "capture" / "sheet.jpg")]) == 1
+        assert "would be taken for one" in capsys.readouterr().err
     assert len(inspected(tmp_path / "capture", tmp_path)["photos"]) == 4
 
 
@@ -129,6 +140,7 @@ def test_what_cannot_be_inspected_is_said_in_a_sentence(folder, tmp_path, capsys
         ([str(folder), "--sheet", str(tmp_path / "sheet.png")], "is a JPEG"),
         ([str(folder), "--sheet", str(folder / "sheet.jpg")], "would be taken for one"),
         ([str(folder), "--json", str(tmp_path)], "this is a folder"),
+        ([str(folder), "--json", str(folder / "shot 0.jpg")], "is a photo"),
         ([str(folder), "--masks", str(tmp_path / "absent")], "masks does not exist"),
         ([str(folder), "--f-number", "-2"], "--f-number"),
     ):
@@ -136,6 +148,7 @@ def test_what_cannot_be_inspected_is_said_in_a_sentence(folder, tmp_path, capsys
         said = capsys.readouterr().err
         assert told in said and "Traceback" not in said
     assert sorted(path.name for path in folder.iterdir()) == [f"shot {i}.jpg" for i in range(4)]
+    assert (folder / "shot 0.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
 def test_large_jpegs_are_reduced_while_decoding_and_turned(scene, tmp_path):

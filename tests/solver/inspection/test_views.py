@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from solver.inspection.brackets import find_views, refocused
 from solver.inspection.likeness import align, likeness, likenesses, overview
@@ -97,6 +98,19 @@ def test_photos_of_other_shapes_are_not_alike(scene):
     upright = overview(np.ascontiguousarray(photo.transpose(1, 0, 2)))
     assert likeness(overview(photo), upright).correlation == 0
     assert likeness(overview(photo), overview(photo)).correlation == pytest.approx(1)
+
+
+@pytest.mark.parametrize("whole_first", [True, False])
+def test_a_photo_that_was_cropped_by_a_little_is_no_photo_of_the_pose(scene, tmp_path, whole_first):
+    """Their overviews are of one shape, and alike; their larger versions are not of one shape."""
+    picture = shot(scene, 0.5)
+    large = np.asarray(Image.fromarray(picture).resize((1600, 1075)))
+    pictures = [large, large[3:-3]]
+    photos = inspected(tmp_path, pictures if whole_first else pictures[::-1])
+    found = views_of(photos)
+    assert found.brackets == found.repeats == ()
+    first, second = (overview(photo.matched) for photo in photos)
+    assert likeness(first, second).correlation > 0.9
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
