@@ -3,7 +3,7 @@
 
 What makes a single photo look its best would tell the photos of a capture apart: brightening, a white level by the
 photo's own maximum, white balance photo by photo. None of that happens here. The white balance is the one that the
-camera wrote into the folder's first raw photo.
+camera wrote into its first raw photo in the folder.
 """
 
 import io
@@ -37,6 +37,7 @@ MAX_PIXELS = 178_000_000  # refused by the header, before memory is taken
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"  # what a photo with a raw photo's suffix may be instead
 _EXIF_FOLDER = 0x8769
+_MAKE, _MODEL = 0x010F, 0x0110
 _F_NUMBER, _EXPOSURE, _ISO, _FOCAL_LENGTH, _LENS_MODEL = 0x829D, 0x829A, 0x8827, 0x920A, 0xA434
 _PARSING_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error)
 
@@ -134,13 +135,13 @@ def develop(path: Path, at_least: int | None = None) -> np.ndarray:
 
 
 def white_balance(path: Path) -> tuple[float, ...]:
-    """Multipliers of the sensor's colours, [4], of the first raw photo in the folder of `path` that can be read."""
-    for candidate in [*_raw_photos_beside(path), path]:
-        status = candidate.stat()
-        balance = _camera_white_balance(candidate, status.st_mtime_ns, status.st_size)
-        if balance is not None:
+    """Multipliers of the sensor's colours, [4], of the first raw photo of the same camera in the folder of `path`."""
+    camera, own = _camera_and_balance(path)
+    for other in _raw_photos_beside(path):
+        its_camera, balance = _camera_and_balance(other)
+        if its_camera == camera and balance is not None:
             return balance
-    return (1.0, 1.0, 1.0, 1.0)  # nothing can be read; opening `path` will say why
+    return own or (1.0, 1.0, 1.0, 1.0)  # without its own it cannot be read; opening it will say why
 
 
 def _raw_photos_beside(path: Path) -> list[Path]:
@@ -154,17 +155,25 @@ def _is_raw_file(path: Path) -> bool:
     return path.suffix.lower() in RAW_SUFFIXES and path.is_file() and is_raw(path)
 
 
-@lru_cache(maxsize=64)
-def _camera_white_balance(path: Path, mtime_ns: int, size: int) -> tuple[float, ...] | None:
-    """What the camera wrote, else the balance of daylight; `mtime_ns` and `size` make a changed file be read anew."""
+def _camera_and_balance(path: Path) -> tuple[tuple[Any, Any], tuple[float, ...] | None]:
+    """Make and model, and the white balance that the camera wrote, else that of daylight; None where unreadable."""
     try:
-        with open_raw(path) as raw:
-            for balance in (raw.camera_whitebalance, raw.daylight_whitebalance):
-                if np.isfinite(balance).all() and min(balance[:3]) > 0:
-                    return tuple(balance)
-    except SolverError:
-        return None
-    return (1.0, 1.0, 1.0, 1.0)
+        status = path.stat()
+        return _read_camera_and_balance(path, status.st_mtime_ns, status.st_size)
+    except (OSError, SolverError):
+        return (None, None), None
+
+
+@lru_cache(maxsize=256)
+def _read_camera_and_balance(path: Path, mtime_ns: int, size: int) -> tuple[tuple[Any, Any], tuple[float, ...]]:
+    """`mtime_ns` and `size` make a changed file be read anew."""
+    tags = raw_tags(path)
+    camera = tags.get(_MAKE), tags.get(_MODEL)
+    with open_raw(path) as raw:
+        for balance in (raw.camera_whitebalance, raw.daylight_whitebalance):
+            if np.isfinite(balance).all() and min(balance[:3]) > 0:
+                return camera, tuple(balance)
+    return camera, (1.0, 1.0, 1.0, 1.0)
 
 
 def raw_tags(path: Path) -> dict[int, Any]:

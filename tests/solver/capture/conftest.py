@@ -141,7 +141,13 @@ def write_dng() -> Callable[..., Path]:
         numbers = np.ravel(values)
         return f"2{kind}", len(numbers), [int(x) for v in numbers for x in (round(v * 10_000), 10_000)]
 
-    def write(path: Path, linear: np.ndarray, white: tuple = (0.5, 1.0, 0.7), orientation: int = 1) -> Path:
+    def write(
+        path: Path,
+        linear: np.ndarray,
+        white: tuple = (0.5, 1.0, 0.7),
+        orientation: int = 1,
+        model: str = "Canon EOS 600D",
+    ) -> Path:
         seen = linear * np.array(white)
         mosaic = np.empty(seen.shape[:2])
         for row, column, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
@@ -149,8 +155,8 @@ def write_dng() -> Callable[..., Path]:
         entries = [
             (50706, "B", 4, (1, 4, 0, 0), True),  # DNGVersion
             (271, "s", 0, "Canon", True),
-            (272, "s", 0, "Canon EOS 600D", True),
-            (50708, "s", 0, "Canon EOS 600D", True),
+            (272, "s", 0, model, True),
+            (50708, "s", 0, model, True),
             (274, "H", 1, orientation, True),
             (33421, "H", 2, (2, 2), True),  # CFARepeatPatternDim
             (33422, "B", 4, (0, 1, 1, 2), True),  # CFAPattern: R G G B

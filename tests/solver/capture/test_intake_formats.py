@@ -72,6 +72,16 @@ def test_raw_photos_of_a_folder_have_the_white_balance_of_the_first(tmp_path, wr
     assert abs(decode(second).astype(int) - alone).max() > 5000
 
 
+def test_the_white_balance_of_another_camera_does_not_count(tmp_path, write_dng, patches):
+    """Its numbers are of another sensor's filters; its photos are left out, and must not colour the rest."""
+    photo = write_dng(tmp_path / "b.dng", patches)
+    alone = decode(photo)
+    write_dng(tmp_path / "a.dng", patches, white=(0.9, 1.0, 0.3), model="Pixel 8")
+    np.testing.assert_array_equal(decode(photo), alone)
+    with pytest.raises(SolverError, match="the image is missing"):
+        decode(tmp_path / "gone.dng")
+
+
 @pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (-1, -1)), (6, (0, -1)), (8, (-1, 0))])
 def test_raw_is_turned_upright(tmp_path, write_dng, orientation, corner):
     linear = np.full((64, 96, 3), 0.1)
