@@ -217,8 +217,7 @@ def _repeats(findings: Findings) -> Iterator[Advice]:
             f"{_listed(names)} show one view with one focus {len(group)} times: keep the best, or change the focus",
             names,
         )
-    for index in views.stacks:
-        bracket = max(views.brackets, key=len)
+    for index, bracket in views.stacks.items():
         share = photos[index].in_focus_share or 0.0
         yield Advice(
             "stack",

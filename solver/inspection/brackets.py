@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Photos that repeat one view: focus brackets, stacks made of them, and photos that add nothing."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.ndimage import affine_transform
@@ -28,7 +28,7 @@ class Views:
     brackets: tuple[tuple[int, ...], ...] = ()  # one pose, different focus
     copies: tuple[tuple[int, ...], ...] = ()  # the same pixels
     repeats: tuple[tuple[int, ...], ...] = ()  # one pose, the same focus, other pixels
-    stacks: tuple[int, ...] = ()  # photos that look made of a bracket
+    stacks: Mapping[int, tuple[int, ...]] = field(default_factory=dict)  # photos that look made of a bracket, and that
 
 
 def find_views(photos: Sequence[InspectedPhoto], likenesses: dict[tuple[int, int], Likeness]) -> Views:
@@ -43,7 +43,9 @@ def find_views(photos: Sequence[InspectedPhoto], likenesses: dict[tuple[int, int
         digests.setdefault(photo.pixels_digest, []).append(index)
     copies = [tuple(group) for group in digests.values() if len(group) > 1]
     distinct = [group[0] for group in digests.values()]
-    brackets, repeats, stacks = [], [], []
+    brackets: list[tuple[int, ...]] = []
+    repeats: list[tuple[int, ...]] = []
+    stacks: dict[int, tuple[int, ...]] = {}
     for pose in _poses(photos, distinct, likenesses):
         stack = _stack(photos, pose)
         rest = [index for index in pose if index != stack]
@@ -51,10 +53,11 @@ def find_views(photos: Sequence[InspectedPhoto], likenesses: dict[tuple[int, int
         repeats += [tuple(focus) for focus in foci if len(focus) > 1]
         if len(foci) > 1:
             brackets.append(tuple(rest))
-            stacks += [] if stack is None else [stack]
+            if stack is not None:
+                stacks[stack] = brackets[-1]
         elif stack is not None:
             repeats.append(tuple(pose))
-    return Views(tuple(brackets), tuple(copies), tuple(repeats), tuple(stacks))
+    return Views(tuple(brackets), tuple(copies), tuple(repeats), stacks)
 
 
 def _poses(

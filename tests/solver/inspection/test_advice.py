@@ -84,7 +84,11 @@ CASES = {
     "copies": (findings(views=Views(copies=((0, 4),))), ["photo_00.jpg and photo_04.jpg", "2 copies"]),
     "repeats": (findings(views=Views(repeats=((0, 1, 2),))), ["3 times"]),
     "stack": (
-        findings(views=Views(brackets=((1, 2, 3),), stacks=(0,)), changed={0: {"in_focus_share": 0.8}}),
+        findings(
+            26,
+            views=Views(brackets=((1, 2, 3), (4, 5, 6, 7)), stacks={0: (1, 2, 3)}),
+            changed={0: {"in_focus_share": 0.8}, 5: {"in_focus_share": 0.5}},
+        ),
         ["photo_00.jpg", "80 %", "bracket of 3", "33 %"],
     ),
     "diffraction": (findings(changed=everywhere(**exif(f_number=22.0))), ["f/22", "over 7 pixels"]),
@@ -129,7 +133,7 @@ def test_the_odd_cameras_are_those_that_reconstruct_leaves_out():
 
 
 def test_a_bracket_is_one_viewpoint_and_may_miss_the_subject():
-    views = Views(brackets=((0, 1, 2), (3, 4, 5)), repeats=((4, 5), (6, 7)), copies=((8, 9),), stacks=(10,))
+    views = Views(brackets=((0, 1, 2), (3, 4, 5)), repeats=((4, 5), (6, 7)), copies=((8, 9),), stacks={10: (0, 1, 2)})
     found = findings(views=views, changed={1: {"in_focus_share": 0.0, "sharpest_px": 6.0}})
     assert viewpoints(found) == 24 - 2 - 2 - 1 - 1 - 1
     kinds = {item.kind for item in advise(found)}

@@ -71,7 +71,7 @@ def test_a_stack_is_told_from_the_photos_it_is_made_of(scene, tmp_path):
     all_in_focus = developed(scene.blurred(np.zeros((HEIGHT, WIDTH))), 1.0)
     pictures = [shot(scene, FOCI[0]), all_in_focus, *(shot(scene, focus) for focus in FOCI[1:])]
     found = views_of(inspected(tmp_path, pictures))
-    assert found.stacks == (1,)
+    assert found.stacks == {1: (0, 2, 3, 4)}
     assert found.brackets == ((0, 2, 3, 4),)
 
 
