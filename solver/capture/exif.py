@@ -80,7 +80,7 @@ def read_exif(path: Path) -> Exif:
         iso=_number(entries.get(_ISO)) or _number(entries.get(_RECOMMENDED_EXPOSURE_INDEX)),
         exposure_s=_number(entries.get(_EXPOSURE)) or _power(entries.get(_SHUTTER_SPEED_VALUE), -1),
         focus_distance_mm=_distance(entries.get(_SUBJECT_DISTANCE)),
-        sensor_width_mm=sensor_width_of_model(make, model) or _sensor_width(entries, focal_length, size),
+        sensor_width_mm=_sensor_width(sensor_width_of_model(make, model), entries, focal_length, size),
         taken=next((taken for taken in (_date(entries.get(tag)) for tag in _TAKEN) if taken), None),
     )
 
@@ -108,9 +108,17 @@ def _entries(image: Any) -> dict[int, Any]:
     return result
 
 
-def _sensor_width(entries: dict[int, Any], focal_length: float | None, size: tuple[int, int]) -> float | None:
-    """Width in mm of the sensor's longer side, by the focal plane's resolution, else by the 35 mm equivalent."""
+def _sensor_width(
+    listed: float | None, entries: dict[int, Any], focal_length: float | None, size: tuple[int, int]
+) -> float | None:
+    """Width in mm of the longer side of the sensor, or of the part of it that the camera used.
+
+    That is what is `listed` for the model, unless the 35 mm equivalent says that the camera cropped, as those of 35 mm
+    do behind lenses for APS-C. Else it is by the focal plane's resolution, else by the equivalent.
+    """
     by_equivalent = _sensor_width_from_equivalent(entries, focal_length, size)
+    if listed and not (by_equivalent and by_equivalent < (1 - _EQUIVALENT_TOLERANCE) * listed):
+        return listed
     for width in _sensor_widths_from_resolution(entries):
         if by_equivalent:
             if abs(width / by_equivalent - 1) < _EQUIVALENT_TOLERANCE:

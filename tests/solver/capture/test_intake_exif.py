@@ -20,9 +20,9 @@ WIDTH, HEIGHT, RESOLUTION, UNIT = 0xA002, 0xA003, 0xA20E, 0xA210
 def read(tmp_path):
     """What is read of a photo with these entries in its Exif folder."""
 
-    def write_and_read(tags, size=(1600, 1067), suffix="jpg"):
+    def write_and_read(tags, size=(1600, 1067), suffix="jpg", model=("Nobody", "")):
         exif = Image.Exif()
-        exif[0x010F] = "Nobody"
+        exif[0x010F], exif[0x0110] = model
         exif.get_ifd(0x8769).update(tags)
         Image.new("RGB", size).save(tmp_path / f"photo.{suffix}", exif=exif.tobytes())
         return read_exif(tmp_path / f"photo.{suffix}")
@@ -80,6 +80,15 @@ def test_an_exporter_that_rewrites_the_size(read):
     assert focal_length_px(read(tags), 1600, 1067) is None
     right = 55 / (43.27 * 55 / 88 * 1600 / (1600**2 + 1067**2) ** 0.5) * 1600
     assert focal_length_px(read({**tags, EQUIVALENT: 88}), 1600, 1067) == pytest.approx(right, rel=1e-3)
+
+
+@pytest.mark.parametrize(("equivalent", "width"), [(60, 35.9), (66, 35.9), (40, 35.9), (0, 35.9), (90, 24.0)])
+def test_a_part_of_a_sensor_that_is_listed(read, equivalent, width):
+    """The equivalent is believed where it tells of a crop, to APS-C here, and in nothing else."""
+    exif = read(
+        {FOCAL_LENGTH: 60.0, EQUIVALENT: equivalent}, size=(540, 360), model=("NIKON CORPORATION", "NIKON D850")
+    )
+    assert exif.sensor_width_mm == pytest.approx(width, abs=0.05)
 
 
 def test_the_table_of_sensors():
