@@ -55,6 +55,9 @@ def _settings(exifs: Sequence[Exif]) -> tuple[float | None, ...]:
 
 
 def _brightness(overviews: Sequence[Overview], likenesses: dict[tuple[int, int], Likeness]) -> tuple[float | None, ...]:
+    from scipy.sparse import coo_array
+    from scipy.sparse.linalg import lsqr
+
     ratios = {
         pair: ratio
         for pair, like in likenesses.items()
@@ -66,10 +69,10 @@ def _brightness(overviews: Sequence[Overview], likenesses: dict[tuple[int, int],
         return (None,) * len(overviews)
     column = {photo: place for place, photo in enumerate(connected)}
     inside = [(pair, ratio) for pair, ratio in ratios.items() if pair[0] in column]
-    equations = np.zeros((len(inside), len(connected)))
-    for row, ((first, second), _) in enumerate(inside):
-        equations[row, column[first]], equations[row, column[second]] = 1, -1
-    offsets = np.linalg.lstsq(equations, np.array([ratio for _, ratio in inside]), rcond=None)[0]
+    rows = np.arange(len(inside)).repeat(2)
+    columns = [column[photo] for pair, _ in inside for photo in pair]
+    equations = coo_array((np.tile([1.0, -1.0], len(inside)), (rows, columns)), shape=(len(inside), len(connected)))
+    offsets = lsqr(equations.tocsr(), np.array([ratio for _, ratio in inside]), atol=1e-9, btol=1e-9)[0]
     return _about_the_middle([float(offsets[column[i]]) if i in column else None for i in range(len(overviews))])
 
 
