@@ -86,6 +86,11 @@ class CameraRefinement:
         pose = moved(given, self.increments[index].detach().cpu(), pivot, self.size)
         return replace(photo, camera=stretched(camera, factor), world_to_camera=pose.numpy())
 
+    def forget(self, index: int) -> None:
+        """Give a photo its pose back."""
+        with torch.no_grad():
+            self.increments[index].zero_()
+
     def settle(self) -> None:
         """Take out of the increments what all cameras have in common."""
         with torch.no_grad():

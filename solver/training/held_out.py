@@ -15,7 +15,7 @@ from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
 
 _POSE_STEPS = 60  # to find the pose of a photo
-_POSE_RATES = (5e-3, 2e-4)  # learning rate at their beginning and end, in radians and scene sizes
+_POSE_RATES = (5e-3, 2e-4)  # learning rate at their beginning and end, in the units of `CameraRefinement`
 _GRID = 9  # focus distances tried before the search is refined between the best one's neighbours
 
 

@@ -201,14 +201,20 @@ class Trainer:
         return value
 
     def fit_held_out(self) -> None:
-        """Find the focus of the photos that were not trained on and, where poses learn, their poses."""
-        for index, target in enumerate(self.photos):
-            if not is_held_out(index, self.settings):
-                continue
+        """Find the focus of the photos that were not trained on and, where poses learn, their poses.
+
+        What was found before is forgotten first, so that a finished run that is resumed finds the same again.
+        """
+        held_out = [index for index in range(len(self.photos)) if is_held_out(index, self.settings)]
+        if self.cameras is not None:
+            for index in held_out:
+                self.cameras.forget(index)
+            self._adopt_cameras()
+        for index in held_out:
             if uses_defocus(self.settings):
-                fit_focus(self.scene, index, target)
+                fit_focus(self.scene, index, self.photos[index])
             if self.cameras is not None:
-                fit_pose(self.scene, self.cameras, index, target, uses_defocus(self.settings))
+                fit_pose(self.scene, self.cameras, index, self.photos[index], uses_defocus(self.settings))
                 self._adopt_cameras()
                 if uses_defocus(self.settings):
                     fit_focus(self.scene, index, self.photos[index])
