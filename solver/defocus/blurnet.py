@@ -73,13 +73,14 @@ def kernel_variance(
     photo: int,
     depth: Tensor,  # [H, W], scene unit
     aperture: Aperture,
-    principal_distance_px: float,
+    principal_distance_px: float | Tensor,  # []
     centre_depth: float,  # scene unit
     scene_size: float,  # scene unit
 ) -> tuple[Tensor, Tensor]:  # [H, W] px^2, [H, W]
     """Variance of each pixel's Gaussian, and the logarithm of BlurNet's factor in it.
 
-    Its first order is the paper's sigma, alpha |d - d0|. Gradients reach depth, focus, pupil and network.
+    Its first order is the paper's sigma, alpha |d - d0|. Gradients reach depth, focus, pupil, principal distance and
+    network.
     """
     inverse_focus = aperture.inverse_focus_distance
     coc = circle_of_confusion_px(depth, aperture.pupil_diameter, inverse_focus, principal_distance_px)

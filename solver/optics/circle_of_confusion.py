@@ -29,7 +29,7 @@ def circle_of_confusion_px(
     depth: Array,  # [...], scene unit, > 0
     pupil_diameter: float | Array,  # [] or broadcastable, scene unit
     inverse_focus_distance: float | Array,  # [] or broadcastable, 1 / scene unit
-    principal_distance_px: float,
+    principal_distance_px: float | Array,  # []
 ) -> Array:  # [...], px
     """The diameter of the blur disc by equation (1)."""
     return abs(1 / depth - inverse_focus_distance) * (pupil_diameter * principal_distance_px)

@@ -113,7 +113,7 @@ class Reconstruction:
         """Variance of the kernels of a photo's pixels, and the logarithm of BlurNet's factor in it."""
         assert self.blurnet is not None
         centre_depth = self.centre_depth(view.world_to_camera)
-        return kernel_variance(self.blurnet, photo, depth, aperture, float(view.K[0, 0]), centre_depth, self.scene_size)
+        return kernel_variance(self.blurnet, photo, depth, aperture, view.K[0, 0], centre_depth, self.scene_size)
 
     def aperture(self, photo: int, turn: float = 0.0) -> Aperture:
         """The lens of a photo as the end of training saw it; `turn` (radians) chooses the points of the pupil."""

@@ -81,23 +81,24 @@ def test_photos_differ_by_their_embedding_only():
 
 
 def test_gradients_of_the_photograph_are_those_of_finite_differences():
-    """To image, depth, pupil, focus and every layer of the network, through the blur."""
+    """To image, depth, pupil, focus, principal distance and every layer of the network, through the blur."""
     blurnet, random = trained_looking(), torch.Generator().manual_seed(2)
     names = [name for name, _ in blurnet.named_parameters()]
     image = torch.rand(4, 5, 3, generator=random, dtype=torch.float64)
     depth = 70 + 20 * torch.rand(4, 5, generator=random, dtype=torch.float64)
     aperture = lens(9.0, 100.0)
 
-    def photograph(image, depth, pupil, inverse_focus, *parameters):
+    def photograph(image, depth, pupil, inverse_focus, focal, *parameters):
         changed = dict(zip(names, parameters, strict=True))
 
         def corrected(*inputs):
             return torch.func.functional_call(blurnet, changed, inputs)
 
         opened = Aperture(pupil, inverse_focus)
-        return gather(image, kernel_variance(corrected, 1, depth, opened, FOCAL_PX, 80.0, 20.0)[0])
+        return gather(image, kernel_variance(corrected, 1, depth, opened, focal, 80.0, 20.0)[0])
 
-    inputs = (image, depth, aperture.pupil_diameter, aperture.inverse_focus_distance, *blurnet.parameters())
+    focal = torch.tensor(FOCAL_PX, dtype=torch.float64)
+    inputs = (image, depth, aperture.pupil_diameter, aperture.inverse_focus_distance, focal, *blurnet.parameters())
     inputs = tuple(each.detach().clone().requires_grad_() for each in inputs)
     assert torch.autograd.gradcheck(photograph, inputs, eps=1e-7, rtol=1e-3, atol=1e-6, fast_mode=True)
 

@@ -3,6 +3,7 @@
 
 import json
 import math
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,6 +204,66 @@ def test_wrong_poses_are_mended(tiny_capture, noisy_capture, tmp_path):
     told = json.loads((result / "result.json").read_text())
     assert told["camera_refinement"]["shift_median_px"] > 0.3
     assert told["metrics"]["psnr_held_out"] > 15
+
+
+def camera_error(found: Photo, true: Camera, world_to_camera: np.ndarray) -> float:
+    """How far off points of the subject are shown, px on average."""
+    points = np.random.default_rng(0).uniform([-15, -15, 0], [15, 15, 6], size=(50, 3))
+    theirs = Photo(found.name, Path(), true, world_to_camera)
+    return float(np.linalg.norm(found.project(points)[0] - theirs.project(points)[0], axis=1).mean())
+
+
+def test_a_photo_kept_out_gets_its_pose_from_the_scene_and_the_same_again(tiny_capture, noisy_capture, tmp_path):
+    """Of the true scene; a finished run that is resumed does it a second time."""
+    trainer = Trainer(
+        load_capture(noisy_capture, poses_folder=tmp_path / "poses", find_points=False),
+        settings_for("draft", **QUICK, hold_out=9),
+        backend="cpu",
+        device=torch.device("cpu"),
+        checkpoint_path=tmp_path / "checkpoint.pt",
+        preview_path=tmp_path / "preview.png",
+        reporter=Reporter(),
+        cancellation=Cancellation(),
+    )
+    trainer.start_from(tiny_capture.gaussians)
+    with torch.no_grad():
+        trainer.scene.lens.log_pupil_diameters[0].fill_(math.log(tiny_capture.pupil_diameter))
+    true = {frame.name: frame for frame in read_transforms(tiny_capture.folder).frames}
+    held_out = [index for index in range(len(trainer.photos)) if index % 9 == 0]
+
+    def errors() -> list[float]:
+        photos = [trainer.photos[index].photo for index in held_out]
+        return [camera_error(photo, true[photo.name].camera, true[photo.name].world_to_camera) for photo in photos]
+
+    before = errors()
+    trainer.fit_held_out()
+    after, poses = errors(), [trainer.photos[index].photo.world_to_camera for index in held_out]
+    assert np.mean(after) < 0.5 * np.mean(before)
+    trainer.fit_held_out()
+    for index, pose in zip(held_out, poses, strict=True):
+        np.testing.assert_array_equal(trainer.photos[index].photo.world_to_camera, pose)
+
+
+def test_a_kernel_learns_the_principal_distance_as_well(noisy_capture, tmp_path):
+    """BlurNet's lens is asked through the camera that learns, and PyTorch has nothing to warn of."""
+    trainer = Trainer(
+        load_capture(noisy_capture, poses_folder=tmp_path / "poses", find_points=False),
+        settings_for("draft", **QUICK, defocus="blurnet"),
+        backend="cpu",
+        device=torch.device("cpu"),
+        checkpoint_path=tmp_path / "checkpoint.pt",
+        preview_path=tmp_path / "preview.png",
+        reporter=Reporter(),
+        cancellation=Cancellation(),
+    )
+    scene, cameras = trainer.scene, trainer.cameras
+    view = cameras.view(0)
+    depth = torch.full((view.height, view.width), 1.2 * scene.centre_depth(view.world_to_camera))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        variance, _ = scene.kernel_variance(0, view, depth, scene.lens.aperture(0))
+    (slope,) = torch.autograd.grad(variance.mean(), cameras.log_focal_factors[0])
+    assert slope > 0.1 * variance.mean()
 
 
 def test_a_broken_run_ends_as_an_unbroken_one(noisy_capture, tmp_path):
