@@ -32,7 +32,7 @@ def densify(
     """
     with torch.no_grad():
         opacities = gaussians.opacities
-        dead = dead | (opacities < dead_opacity) | ~_finite(gaussians)
+        dead = dead | (opacities < dead_opacity) | ~finite(gaussians)
         n = len(gaussians)
         alive = (~dead).nonzero().squeeze(1)
         moved = dead.nonzero().squeeze(1)
@@ -69,7 +69,8 @@ def shared_between_copies(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Te
     return opacity.to(opacities), (opacities / denominator).clamp(1e-3, 1.0).log().to(opacities)
 
 
-def _finite(gaussians: Gaussians) -> Tensor:  # [N] bool
+def finite(gaussians: Gaussians) -> Tensor:  # [N] bool
+    """Which of them have finite numbers only."""
     return torch.stack([t.isfinite()[..., None].flatten(1).all(1) for t in gaussians.tensors().values()]).all(0)
 
 

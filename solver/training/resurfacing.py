@@ -14,6 +14,7 @@ import torch
 from scipy.spatial import KDTree
 
 from solver.fusion.volume import Surface, surface_of
+from solver.gaussians.densification import finite
 from solver.gaussians.initialization import round_gaussians
 from solver.gaussians.model import Gaussians
 from solver.optics.circle_of_confusion import circle_of_confusion_px
@@ -53,7 +54,9 @@ def resurface(
     Returns:
         The set, on the scene's device; None where the photos show no common surface.
     """
-    chosen = [indices[i] for i in np.unique(np.linspace(0, len(indices) - 1, _MOST_VIEWS).round().astype(int))]
+    chosen = list(indices)
+    if len(chosen) > _MOST_VIEWS:  # at random: every second one could be the same step of each focus bracket
+        chosen = sorted(generator.choice(chosen, _MOST_VIEWS, replace=False).tolist())
     depths = [_depth(scene, photos[index]) for index in chosen]
     surface = surface_of([photos[index].photo for index in chosen], depths, _RESOLUTION)
     if surface is None:
@@ -64,6 +67,8 @@ def resurface(
     if len(positions) < _LEAST_POINTS:
         return None
     old = scene.gaussians.detached()
+    usable = finite(old)
+    old = old.map(lambda tensor: tensor[usable])
     new = round_gaussians(positions, colours, old.sh_degree, scene.scene_size, generator)
     new.opacity_logits.fill_(float(np.log(_OPACITY / (1 - _OPACITY))))
     strength = old.opacities * old.log_scales.mean(1).mul(1.5).exp()  # between what it covers and what it fills

@@ -140,6 +140,27 @@ def test_the_strongest_of_the_gaussians_away_from_the_surface_stay(scene, photos
     assert gaussians.opacities[~away].numpy() == pytest.approx(0.8)
 
 
+def test_gaussians_that_are_not_finite_do_not_stay(scene, photos):
+    g = scene.gaussians
+    g.means[:200, 2] = WALL - 20  # away from the surface, so that they would stay
+    g.means[5, 1] = g.log_scales[6, 0] = g.opacity_logits[7] = g.sh_rest[8, 0, 0] = torch.nan
+    gaussians = draw(scene, photos, budget=1500, share=1000 / 1500)
+    assert (gaussians.means[:, 2] < WALL - 10).sum() > 100
+    assert all(tensor.isfinite().all() for tensor in gaussians.tensors().values())
+
+
+def test_of_many_photos_not_every_second_is_taken(scene, photos):
+    """Otherwise brackets of two would lend the colours of one of their steps alone, here the blurred one."""
+    count = 119
+    named = [replace(photos[1 - i % 2].photo, name=f"{i:03d}") for i in range(count)]
+    many = [replace(photos[1 - i % 2], photo=photo) for i, photo in enumerate(named)]
+    scene.capture = scene.capture.with_photos(tuple(named))
+    scene.lens.inverse_focus_distances = [torch.tensor(1 / (WALL if i % 2 else ELSEWHERE)) for i in range(count)]
+    scene.lens.pupil_of_photo = [0] * count
+    taken = draw(scene, many, share=1.0, indices=range(count))
+    assert share_of(colours_of(taken), SHARP) == 1
+
+
 def test_a_draw_repeats(scene, photos):
     first, second, other = (draw(scene, photos, seed=seed).means.numpy() for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, second)
