@@ -76,7 +76,8 @@ def _measure(capture: Path, iterations: int, gaussians: int) -> dict[str, Score]
     undisturbed = {
         "focus_rate": 0.0,
         "pupil_rate": 0.0,
-        "noise": 0.0,
+        "opacity_regularization": 0.0,
+        "scale_regularization": 0.0,
         "densify_until": 0.0,
         "resurface_at": 1.0,
         "sh_degree_interval": 0.001,
@@ -141,8 +142,12 @@ def _take_over(trainer: Trainer, oracle: Reconstruction, truth: Sequence[TrueVie
 def _pupils(scene: Reconstruction, truth: Sequence[TrueView]) -> list[float]:
     """The true diameter of each pupil, scene unit."""
     known = dict(zip(scene.lens.pupil_of_photo, (view.pupil_diameter for view in truth), strict=True))
-    found = [known[pupil] for pupil in range(len(scene.lens.log_pupil_diameters))]
-    return [diameter for diameter in found if diameter is not None]
+    found = [diameter for _, diameter in sorted(known.items()) if diameter is not None]
+    if len(found) < len(known):
+        raise SolverError(
+            "the truth does not say how wide its pupils are", where=truth[0].folder, remedy="render the capture again"
+        )
+    return found
 
 
 def _score(trainer: Trainer, truth: Sequence[TrueView]) -> Score:
