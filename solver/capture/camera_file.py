@@ -28,6 +28,7 @@ class CameraFrame:
     frame: Mapping[str, Any]  # what else the file says of it, under the names of transforms.json
     image_path: Path  # absolute; may be absent
     distortion: Distortion
+    as_stored: bool = False  # camera and pose are of the photo's pixels without its EXIF orientation, which is not 1
 
 
 @dataclass(frozen=True)

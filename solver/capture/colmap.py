@@ -15,7 +15,7 @@ from solver.capture import keeping
 from solver.capture.distortion import PINHOLE_MODELS, ColmapLens, pinhole_of, undistort, undistorted_camera
 from solver.capture.exif import read_exif
 from solver.capture.features import Progress
-from solver.capture.images import check_image, image_size
+from solver.capture.images import check_image, image_size, orientation_of
 from solver.capture.masks import FOLDER_NAME as MASKS
 from solver.capture.masks import find_masks
 from solver.capture.photos import list_images
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FILES = ("cameras", "images", "points3D")
 SPARSE, IMAGES = "sparse", "images"
 LENSES_FILE = "lenses.json"
-_FORMAT = 2  # of the kept folder; a change makes old ones be made anew
+_FORMAT = 3  # of the kept folder; a change makes old ones be made anew
 # What pycolmap raises on models that are broken in one way or another.
 _READING_ERRORS = (ValueError, IndexError, KeyError, RuntimeError, MemoryError, OSError)
 
@@ -41,6 +41,7 @@ class Sources:
 
     image: Path
     mask: Path | None = None
+    as_stored: bool = False  # the COLMAP image is the file's pixels without its EXIF orientation, which is not 1
 
 
 def find_models(folder: Path) -> list[Path]:
@@ -56,7 +57,8 @@ def load_colmap(
     """Read the folder of a COLMAP model and its images as a capture.
 
     The model with the most images is taken, and of those the one with the most points. Photos of cameras with
-    distortion are undistorted into `poses_folder`, once, together with their masks. `photos` is the folder that
+    distortion are undistorted into `poses_folder`, once, together with their masks. COLMAP looks at pixels as they are
+    stored, so where a photo has an EXIF orientation, its copy there is without. `photos` is the folder that
     the model's image names are relative to, where that is not beside the model.
 
     Raises:
@@ -76,9 +78,14 @@ def load_colmap(
     for done, image in enumerate(images.values()):
         check_image(image)
         reporter.progress(done + 1, len(images))
-    found = find_masks(images, masks, [path / MASKS, image_folder.parent / MASKS])
-    sources = {image_id: Sources(images[stems[image_id]], found.get(stems[image_id])) for image_id in names}
-    if all(camera.model.name in PINHOLE_MODELS for camera in model.cameras.values()):
+    as_stored = {
+        stems[image.image_id]
+        for image in registered_images(model)
+        if _is_as_stored(images[stems[image.image_id]], model.camera(image.camera_id))
+    }
+    found = find_masks(images, masks, [path / MASKS, image_folder.parent / MASKS], as_stored=as_stored)
+    sources = {i: Sources(images[stem], found.get(stem), stem in as_stored) for i, stem in stems.items()}
+    if not as_stored and all(camera.model.name in PINHOLE_MODELS for camera in model.cameras.values()):
         return capture_of(model, path, stems, sources, sources)
     key = {
         "format": _FORMAT,
@@ -89,6 +96,14 @@ def load_colmap(
     }
     keeping.keep(poses_folder, key, lambda aside: write_pinhole(model, stems, sources, aside, reporter.progress))
     return load_pinhole(poses_folder, path, images)
+
+
+def _is_as_stored(image: Path, camera: "pycolmap.Camera") -> bool:
+    """Whether `camera` is of the photo's pixels as stored, and those are not upright.
+
+    That is what COLMAP's own are; a model of photos that another program turned first tells by its size.
+    """
+    return orientation_of(image) != 1 and image_size(image, upright=False) == (camera.width, camera.height)
 
 
 def load_pinhole(folder: Path, root: Path, originals: Mapping[str, Path]) -> Capture:
@@ -242,9 +257,10 @@ def write_pinhole(
     for done, image in enumerate(images):
         camera, name = model.camera(image.camera_id), f"{stems[image.image_id]}.png"
         source = sources[image.image_id]
-        undistort(lenses[image.image_id], source.image, folder / IMAGES / name)
+        stored = source.image if source.as_stored else None
+        undistort(lenses[image.image_id], source.image, folder / IMAGES / name, stored=stored)
         if source.mask is not None:
-            undistort(lenses[image.image_id], source.mask, folder / MASKS / name, mask=True)
+            undistort(lenses[image.image_id], source.mask, folder / MASKS / name, mask=True, stored=stored)
         straight = undistorted_camera(camera)
         for point in image.points2D:
             ray = camera.cam_from_img(point.xy)

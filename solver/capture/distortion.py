@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from solver.capture.images import decode, decode_mask
+from solver.capture.images import decode, decode_mask, decode_mask_as_stored
 from solver.capture.types import Camera
 from solver.errors import SolverError
 from solver.files import written_aside
@@ -149,6 +149,8 @@ class BrownLens:
             SolverError: the distortion cannot be undone over the whole photo.
         """
         camera = self.camera
+        if not self.distortion:
+            return camera
         x, y = np.linspace(0, camera.width, 65), np.linspace(0, camera.height, 65)
         sides = (  # left, right, top, bottom
             np.stack([np.zeros_like(y), y], axis=1),
@@ -246,6 +248,8 @@ class ColmapLens:
         """Resample a photo, [H, W] or [H, W, C] uint8, to that of `straight`."""
         from solver.capture.colmap_library import pycolmap
 
+        if self.model in PINHOLE_MODELS:  # pycolmap's own way, pixel by pixel, blackens the rim
+            return pixels
         bitmap = pycolmap.Bitmap.from_array(pixels)
         straight, _ = pycolmap.undistort_image(pycolmap.UndistortCameraOptions(), bitmap, self._camera)
         return np.asarray(straight.to_array()).squeeze()
@@ -284,15 +288,27 @@ def undistorted_camera(camera: "pycolmap.Camera") -> "pycolmap.Camera":
     return pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
 
 
-def undistort(lens: UndistortingLens, source: Path, target: Path, *, mask: bool = False) -> None:
+def undistort(
+    lens: UndistortingLens, source: Path, target: Path, *, mask: bool = False, stored: Path | None = None
+) -> None:
     """Write the photo (or mask) `source`, which `lens` took, as the PNG `target` of its pinhole camera.
+
+    Args:
+        lens: the camera with its distortion, which may be none.
+        source: the photo or mask.
+        target: the file to write.
+        mask: whether it is a mask.
+        stored: the photo, where `lens` is of its pixels as they are stored, without EXIF's orientation.
 
     Raises:
         SolverError: the image cannot be decoded, or is not of the camera's size.
     """
     from PIL import Image
 
-    pixels = decode_mask(source) if mask else decode(source)
+    if mask:
+        pixels = decode_mask_as_stored(source, stored) if stored else decode_mask(source)
+    else:
+        pixels = decode(source, upright=stored is None)
     width, height = lens.size
     if pixels.shape[:2] != (height, width):
         raise SolverError(

@@ -107,8 +107,12 @@ def _know_heif() -> None:
     pillow_heif.register_heif_opener(thumbnails=False)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
     """Width and height in pixels of the upright image, from the header alone.
+
+    Args:
+        path: the image.
+        upright: whether EXIF's orientation counts; raw photos are always upright.
 
     Raises:
         SolverError: see `open_image` and `open_raw`.
@@ -117,8 +121,21 @@ def image_size(path: Path) -> tuple[int, int]:
         return raw_size(path)
     with open_image(path) as image:
         width, height = image.size
-        turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow turns TIFF by itself
+        is_upright = image.format == "TIFF"  # Pillow turns it by itself
+        turned = is_upright != upright and _orientation(image) >= 5
     return (height, width) if turned else (width, height)
+
+
+def orientation_of(path: Path) -> int:
+    """EXIF's orientation, 1 to 8, that the pixels as stored still need; 1 for raw photos, which are always upright.
+
+    Raises:
+        SolverError: see `open_image` and `open_raw`.
+    """
+    if is_raw(path):
+        return 1
+    with open_image(path) as image:
+        return _orientation(image)
 
 
 def check_image(path: Path) -> None:
@@ -144,12 +161,14 @@ def check_image(path: Path) -> None:
         decode(path)
 
 
-def decode(path: Path, at_least: int | None = None) -> np.ndarray:
+def decode(path: Path, at_least: int | None = None, *, upright: bool = True) -> np.ndarray:
     """The upright image, [H, W, 3] uint8 or uint16, sRGB; alpha is dropped, grey is repeated.
 
     16 bits are kept for PNG and TIFF, and are what raw photos are developed to. Another colour space than sRGB, by the
     photo's profile, is converted. Where the longest side need only have `at_least` so many pixels, a JPEG is decoded at
     a half, a quarter or an eighth of its size, and a raw photo at a half, in a fraction of the time and the memory.
+    Without `upright` the pixels are left as they are stored, whatever EXIF's orientation; only raw photos are
+    upright all the same.
 
     Raises:
         SolverError: see `open_image` and `open_raw`.
@@ -165,14 +184,16 @@ def decode(path: Path, at_least: int | None = None) -> np.ndarray:
         profile = matrix_profile(icc) if icc else _adobe_rgb_by_exif(image)
         found = None if icc and profile is None and image.mode in ("RGB", "RGBA") else _deep_pixels(path, image)
         if found is not None:
-            pixels, upright = found
+            pixels, is_upright = found
         else:
-            upright = image.format == "TIFF"
+            is_upright = image.format == "TIFF"
             pixels = _shallow_pixels(image, None if profile else icc)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
-    if not upright:
+    if upright and not is_upright:
         pixels = _upright(pixels, orientation)
+    elif is_upright and not upright:
+        pixels = _as_stored(pixels, orientation)
     return to_srgb(pixels, profile) if profile else pixels
 
 
@@ -284,6 +305,26 @@ def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
     return np.ascontiguousarray(pixels)
+
+
+def _as_stored(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """The pixels, [H, W, C], that `_upright` makes these of: quarter turns go back, all else is its own inverse."""
+    return _upright(pixels, {6: 8, 8: 6}.get(orientation, orientation))
+
+
+def decode_mask_as_stored(path: Path, photo: Path) -> np.ndarray:
+    """The mask on the pixels of `photo` as they are stored, [H, W] uint8, 255 is the subject.
+
+    A mask of the size of those pixels that has no orientation of its own lies on them, as those of COLMAP and Metashape
+    do. Any other is as the photo is seen upright.
+
+    Raises:
+        SolverError: see `open_image`.
+    """
+    pixels = decode_mask(path)
+    if orientation_of(path) == 1 and image_size(path) == image_size(photo, upright=False):
+        return pixels
+    return _as_stored(pixels[..., None], orientation_of(photo))[..., 0]
 
 
 def decode_mask(path: Path) -> np.ndarray:

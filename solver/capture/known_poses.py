@@ -23,7 +23,7 @@ from solver.errors import SolverError
 from solver.events import Reporter
 
 SHARP = Path("ground_truth", "sharp")
-_FORMAT = 2  # of the kept folder; a change makes old ones be made anew
+_FORMAT = 3  # of the kept folder; a change makes old ones be made anew
 
 
 def find_camera_file(folder: Path) -> Path | None:
@@ -72,9 +72,10 @@ def load_known_poses(
         masks,
         beside,
         _stated_masks(frames, root),
+        {name for name, frame in frames.items() if frame.as_stored},
     )
     posed = [_photo(frame, found.get(name), _sharp_path(root, name), str(file)) for name, frame in frames.items()]
-    if any(frame.distortion for frame in content.frames):
+    if any(frame.distortion or frame.as_stored for frame in content.frames):
         posed = _undistorted(posed, frames, poses_folder, reporter)
     return Capture(
         root=root,
@@ -158,12 +159,14 @@ def _undistorted(photos: list[Photo], frames: dict[str, CameraFrame], folder: Pa
     key = {
         "format": _FORMAT,
         "cameras": {name: lens.key for name, lens in lenses.items()},
+        "as_stored": sorted(name for name, frame in frames.items() if frame.as_stored),
         "files": keeping.fingerprint(source for _, source in sources.values()),
     }
 
     def make(aside: Path) -> None:
         for done, (target, (name, source)) in enumerate(sources.items()):
-            undistort(lenses[name], source, aside / target, mask=target.parent.name == "masks")
+            stored = frames[name].image_path if frames[name].as_stored else None
+            undistort(lenses[name], source, aside / target, mask=target.parent.name == "masks", stored=stored)
             reporter.progress(done + 1, len(sources))
 
     keeping.keep(folder, key, make)

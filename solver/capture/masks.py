@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Finding the mask that belongs to a photo. White is the subject."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from solver.capture.images import IMAGE_SUFFIXES, image_size
@@ -15,6 +15,7 @@ def find_masks(
     given: Path | None,
     beside: Sequence[Path],
     stated: Mapping[str, Path] | None = None,
+    as_stored: Collection[str] = (),
 ) -> dict[str, Path]:
     """The mask of each photo that has one, by the photo's name.
 
@@ -23,6 +24,8 @@ def find_masks(
         given: the folder that the user named, where every photo must have its mask.
         beside: folders that may hold masks; used as far as they do.
         stated: masks that the capture names photo by photo; they win over `beside`.
+        as_stored: names of photos whose masks may also be of the size of their pixels as stored, without EXIF's
+            orientation.
 
     A mask is called like its photo, with any image suffix (photo.png, or photo.jpg.png as COLMAP has it).
 
@@ -49,7 +52,7 @@ def find_masks(
         masks |= stated or {}
     for name, mask in masks.items():
         size, wanted = image_size(mask), image_size(images[name])
-        if size != wanted:
+        if size != wanted and not (name in as_stored and size == image_size(images[name], upright=False)):
             raise SolverError(
                 f"the mask is {size[0]} x {size[1]} pixels and its photo {wanted[0]} x {wanted[1]}",
                 where=mask,

@@ -9,7 +9,8 @@ and its XML files themselves:
   s R p + t. Lengths there are metres where the scale is `locked` and not 1, which is how Metashape marks a scale
   that comes from scale bars, markers or positions; else the unit has no meaning.
 - The pixels' origin is the top left corner. `cx`, `cy` are offsets from the image's middle, px. With x', y' distorted:
-  u = w/2 + cx + x' (f + b1) + y' b2 and v = h/2 + cy + y' f.
+  u = w/2 + cx + x' (f + b1) + y' b2 and v = h/2 + cy + y' f. They are the pixels as stored: EXIF's orientation turns
+  what Metashape shows, and neither calibration nor pose.
 - Brown's distortion maps undistorted to distorted as OpenCV does, with `p1` and `p2` in each other's places,
   and a `k4` that is the factor of r^8.
 """
@@ -32,7 +33,7 @@ from solver.capture.camera_file import (
     read_text,
 )
 from solver.capture.distortion import Distortion
-from solver.capture.images import image_size
+from solver.capture.images import image_size, orientation_of
 from solver.capture.types import Camera, UnregisteredPhoto
 from solver.errors import SolverError
 
@@ -106,7 +107,8 @@ def read_cameras(path: Path, *, photos: Path | None = None) -> CameraFile:
             raise SolverError("its sensor is missing", where=place, remedy=_EXPORT)
         pinhole, distortion = sensor
         pose = _pose(camera, worlds.get(camera.get("component_id", ""), worlds.get("", np.eye(4))), place)
-        frames.append(CameraFrame(photo_name(label), _resized(pinhole, image, place), pose, {}, image, distortion))
+        resized, as_stored = _resized(pinhole, image, place)
+        frames.append(CameraFrame(photo_name(label), resized, pose, {}, image, distortion, as_stored))
     names = [frame.name for frame in frames]
     if len(set(names)) < len(names):
         raise SolverError("two photos have one name", where=path, remedy="rename one of them")
@@ -230,20 +232,26 @@ def _rotation(matrix: np.ndarray, place: str) -> np.ndarray:
     return u @ vt
 
 
-def _resized(camera: Camera, image: Path, place: str) -> Camera:
-    """The camera for the photo as it is, which may be a reduced copy; as upright as Metashape saw it.
+def _resized(camera: Camera, image: Path, place: str) -> tuple[Camera, bool]:
+    """The camera for the photo as it is, which may be a reduced copy, and whether it is of the pixels as stored.
+
+    That is so wherever the photo has an EXIF orientation and its pixels as stored have the camera's shape. Else they
+    were turned before Metashape saw them.
 
     Raises:
         SolverError: the photo is of another shape.
     """
-    width, height = image_size(image)
-    if abs(width * camera.height - height * camera.width) > max(width, height, camera.width, camera.height):
-        raise SolverError(
-            f"the photo has {width} x {height} pixels, its camera {camera.width} x {camera.height}",
-            where=place,
-            remedy="use the photos that Metashape had, turned by their EXIF orientation only if it turned them",
-        )
-    return camera if (width, height) == (camera.width, camera.height) else camera.resized(width, height)
+    turned = orientation_of(image) != 1
+    for as_stored in (True, False) if turned else (False,):
+        width, height = image_size(image, upright=not as_stored)
+        if abs(width * camera.height - height * camera.width) <= max(width, height, camera.width, camera.height):
+            same = (width, height) == (camera.width, camera.height)
+            return camera if same else camera.resized(width, height), as_stored
+    raise SolverError(
+        f"the photo has {width} x {height} pixels, its camera {camera.width} x {camera.height}",
+        where=place,
+        remedy="use the photos that Metashape had",
+    )
 
 
 def _size(element: ElementTree.Element | None, key: str, place: str) -> int:

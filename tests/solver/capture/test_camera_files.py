@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from solver.capture import camera_file, load_capture
 from solver.capture.distortion import BrownLens, Distortion
+from solver.capture.images import decode, decode_mask
 from solver.capture.metashape import read_cameras as read_metashape
 from solver.capture.reality_capture import read_cameras as read_reality_capture
 from solver.capture.types import Camera
@@ -204,6 +205,31 @@ def test_photos_elsewhere_and_reduced(write, folder, scene, tmp_path):
         read_metashape(path, photos=tmp_path / "small")
     with pytest.raises(SolverError, match="the folder of photos does not exist"):
         read_metashape(path, photos=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("calibration", [{"f": 330.0}, None])
+def test_metashapes_cameras_are_of_the_pixels_as_stored(write, folder, scene, tmp_path, calibration):
+    write("metashape", calibration=calibration)
+    expected = load_capture(folder, poses_folder=tmp_path / "poses", find_points=False)
+    shown = [decode(photo.image_path).astype(int) for photo in expected.photos]
+    (folder / "masks").mkdir()
+    for i, orientation in enumerate((3, 6, 8)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(scene.images[i]).save(folder / "images" / f"IMG_{i}.png", exif=exif)
+    mask = Image.new("L", (WIDTH, HEIGHT))
+    mask.paste(255, (0, 0, WIDTH // 2, HEIGHT))
+    mask.save(folder / "masks" / "IMG_0.png")
+    mask.transpose(Image.Transpose.ROTATE_270).save(folder / "masks" / "IMG_1.png")  # as the photo is seen
+    found = load_capture(folder, poses_folder=tmp_path / "poses", find_points=False)
+    for photo, before, pixels in zip(found.photos, expected.photos, shown, strict=True):
+        assert photo.camera == before.camera
+        np.testing.assert_allclose(photo.world_to_camera, before.world_to_camera, atol=1e-9)
+        np.testing.assert_allclose(decode(photo.image_path).astype(int), pixels, atol=1)
+    for photo in found.photos[:2]:
+        seen = decode_mask(photo.mask_path)
+        assert (seen[:, : WIDTH // 2 - 20] == 255).all()
+        assert (seen[:, WIDTH // 2 + 20 :] == 0).all()
 
 
 def test_what_was_not_aligned_is_told(write, folder, scene):

@@ -6,6 +6,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from solver.capture import load_capture
+from solver.capture.images import decode, decode_mask
 from solver.errors import SolverError
 
 TILT = Rotation.from_euler("xyz", [100, 40, -30], degrees=True).as_matrix()  # of the model's world
@@ -139,6 +140,44 @@ def test_undistorted_pixels_show_what_the_pinhole_camera_sees(write, scene, rend
     error = np.abs(shown - expected)[inner].mean()
     shifted = np.abs(shown - np.roll(expected, 1, axis=1))[inner].mean()
     assert error < 0.3 * shifted  # far better than half a pixel off
+
+
+@pytest.mark.parametrize("model", ["PINHOLE", "OPENCV"])
+def test_poses_are_of_the_pixels_as_stored(write, scene, model):
+    """COLMAP leaves EXIF's orientation out, so the photos that are trained on have to, and their masks with them."""
+    root = write(model)
+    expected = load(root)
+    shown = [np.asarray(Image.open(photo.image_path)).astype(int) for photo in expected.photos]
+    for i, orientation in enumerate((3, 6, 8, 3)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(scene.images[i]).save(root / "images" / f"photo_{i}.png", exif=exif)
+        mask = Image.open(root / "masks" / f"photo_{i}.png")
+        if i == 1:  # as the photo is seen, painted by hand
+            mask = mask.transpose(Image.Transpose.ROTATE_270)
+        # One that has the photo's orientation of its own; the others are as stored.
+        mask.save(root / "masks" / f"photo_{i}.png", **({"exif": exif} if i == 3 else {}))
+    found = load(root)
+    assert [photo.camera for photo in found.photos] == [photo.camera for photo in expected.photos]
+    for photo, before, pixels in zip(found.photos, expected.photos, shown, strict=True):
+        np.testing.assert_allclose(photo.world_to_camera, before.world_to_camera, atol=1e-9)
+        np.testing.assert_allclose(decode(photo.image_path).astype(int), pixels, atol=1)
+        mask = decode_mask(photo.mask_path)
+        assert mask.shape == (photo.camera.height, photo.camera.width)
+        assert (mask[:, :140] == 255).all()
+        assert (mask[:, -140:] == 0).all()
+
+
+def test_a_model_of_photos_that_were_turned_first_is_told_by_its_size(write, scene):
+    root = write("PINHOLE")
+    for i in range(4):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        stored = Image.fromarray(scene.images[i]).transpose(Image.Transpose.ROTATE_90)
+        stored.save(root / "images" / f"photo_{i}.png", exif=exif)
+    photo = load(root).photos[2]
+    assert photo.image_path == root / "images" / "photo_2.png"
+    np.testing.assert_array_equal(decode(photo.image_path), scene.images[2])
 
 
 @pytest.mark.parametrize("file", ["cameras", "images", "points3D"])

@@ -71,11 +71,14 @@ def test_orientation_is_applied_at_8_and_16_bits(tmp_path, orientation, suffix):
     Image.fromarray(pixels).save(path, exif=exif)
     upright = decode(path)
     assert image_size(path) == upright.shape[1::-1]
+    assert image_size(path, upright=False) == (3, 2)
+    np.testing.assert_array_equal(decode(path, upright=False), pixels)
     if suffix == "tiff":
         tifffile.imwrite(
             path, pixels.astype(np.uint16) * 257, photometric="rgb", extratags=[(274, "H", 1, orientation, True)]
         )
         np.testing.assert_array_equal(decode(path), upright.astype(np.uint16) * 257)
+        np.testing.assert_array_equal(decode(path, upright=False), pixels.astype(np.uint16) * 257)
     if orientation == 6:  # the camera was turned left: the first row is the right edge
         np.testing.assert_array_equal(upright[:, 1], pixels[0])
 
