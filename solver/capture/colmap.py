@@ -4,7 +4,7 @@
 import shutil
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,11 @@ from solver.capture import keeping
 from solver.capture.distortion import PINHOLE_MODELS, ColmapLens, pinhole_of, undistort, undistorted_camera
 from solver.capture.exif import read_exif
 from solver.capture.features import Progress
-from solver.capture.images import check_image, image_size, orientation_of
+from solver.capture.images import image_size, orientation_of
 from solver.capture.masks import FOLDER_NAME as MASKS
 from solver.capture.masks import find_masks
-from solver.capture.photos import list_images
-from solver.capture.types import Capture, Photo, SparsePoints
+from solver.capture.photos import MINIMUM_PHOTOS, list_images, readable
+from solver.capture.types import Capture, Photo, SparsePoints, UnregisteredPhoto
 from solver.errors import SolverError
 from solver.events import Reporter
 from solver.files import read_json, write_json
@@ -61,23 +61,31 @@ def load_colmap(
     stored, so where a photo has an EXIF orientation, its copy there is without. `photos` is the folder that
     the model's image names are relative to, where that is not beside the model.
 
+    Photos that are missing become unregistered ones, and such as cannot be decoded are left out with a warning, while
+    `MINIMUM_PHOTOS` remain.
+
     Raises:
-        SolverError: no model can be read, or images or masks are missing or do not fit it.
+        SolverError: no model can be read, too many of its images are missing or broken, or images or masks do not fit.
     """
     folder, model = largest_model(find_models(path))
     names = {image.image_id: image.name for image in registered_images(model)}
     stems = _unique_stems(names)
-    image_folder = photos or _image_folder(path, folder, next(iter(names.values())))
+    image_folder = photos or _image_folder(path, folder, names.values())
     images = {stems[image_id]: image_folder / name for image_id, name in names.items()}
     absent = [image for image in images.values() if not image.is_file()]
-    if absent:
+    if absent and len(images) - len(absent) < MINIMUM_PHOTOS:
         others = f", and {len(absent) - 1} more images" if len(absent) > 1 else ""
         raise SolverError(
             f"an image of the COLMAP model is missing{others}", where=absent[0], remedy="put the images back"
         )
-    for done, image in enumerate(images.values()):
-        check_image(image)
-        reporter.progress(done + 1, len(images))
+    unregistered = tuple(
+        UnregisteredPhoto(stem, "its photo is missing") for stem, image in images.items() if image in absent
+    )
+    usable = set(readable([image for image in images.values() if image not in absent], reporter))
+    for image_id, stem in list(stems.items()):
+        if images[stem] not in usable:
+            model.deregister_frame(model.image(image_id).frame_id)
+            del stems[image_id], images[stem]
     as_stored = {
         stems[image.image_id]
         for image in registered_images(model)
@@ -86,7 +94,7 @@ def load_colmap(
     found = find_masks(images, masks, [path / MASKS, image_folder.parent / MASKS], as_stored=as_stored)
     sources = {i: Sources(images[stem], found.get(stem), stem in as_stored) for i, stem in stems.items()}
     if not as_stored and all(camera.model.name in PINHOLE_MODELS for camera in model.cameras.values()):
-        return capture_of(model, path, stems, sources, sources)
+        return replace(capture_of(model, path, stems, sources, sources), unregistered=unregistered)
     key = {
         "format": _FORMAT,
         "model": keeping.fingerprint(sorted(file for file in folder.iterdir() if file.is_file())),
@@ -95,7 +103,7 @@ def load_colmap(
         ),
     }
     keeping.keep(poses_folder, key, lambda aside: write_pinhole(model, stems, sources, aside, reporter.progress))
-    return load_pinhole(poses_folder, path, images)
+    return replace(load_pinhole(poses_folder, path, images), unregistered=unregistered)
 
 
 def _is_as_stored(image: Path, camera: "pycolmap.Camera") -> bool:
@@ -372,8 +380,9 @@ def _unique_stems(names: Mapping[int, str]) -> dict[int, str]:
     return stems
 
 
-def _image_folder(path: Path, model: Path, name: str) -> Path:
+def _image_folder(path: Path, model: Path, names: Collection[str]) -> Path:
     """The folder that the model's image names are relative to: images/ or photos/ beside sparse/, or that itself."""
     bases = [path, *(parent for parent in model.parents if parent == path.parent or path in parent.parents)]
     candidates = [folder for base in bases for folder in (base / IMAGES, base / "photos", base)]
-    return next((folder for folder in candidates if (folder / name).is_file()), path / IMAGES)
+    found = (folder for folder in candidates if any((folder / name).is_file() for name in names))
+    return next(found, path / IMAGES)

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from solver.capture import load_capture
 from solver.capture.images import decode, decode_mask
 from solver.errors import SolverError
+from solver.events import Reporter
 
 TILT = Rotation.from_euler("xyz", [100, 40, -30], degrees=True).as_matrix()  # of the model's world
 SHIFT = np.array([3.0, -2.0, 5.0])
@@ -216,11 +217,43 @@ def test_panoramic_cameras_are_refused(write):
         load(root)
 
 
-def test_missing_images_and_wrong_sizes(write):
-    root = write("PINHOLE")
-    (root / "images" / "photo_2.png").unlink()
-    with pytest.raises(SolverError, match=r"photo_2.png: an image of the COLMAP model is missing"):
+@pytest.mark.parametrize("model", ["PINHOLE", "OPENCV"])
+def test_a_missing_or_broken_image_is_left_out(write, model):
+    root = write(model)
+    before = load(root)
+    image = root / "images" / "photo_2.png"
+    content = image.read_bytes()
+    image.unlink()
+    reporter = Reporter()
+    capture = load(root, reporter=reporter)
+    assert [photo.name for photo in capture.photos] == ["photo_0", "photo_1", "photo_3"]
+    assert [(photo.name, photo.reason) for photo in capture.unregistered] == [("photo_2", "its photo is missing")]
+    assert "photo_2" not in capture.points.seen_by
+    assert not reporter.warnings
+    image.write_bytes(content[: len(content) // 2])
+    capture = load(root, reporter=reporter)
+    assert [photo.name for photo in capture.photos] == ["photo_0", "photo_1", "photo_3"]
+    assert [warning.endswith("it was left out") for warning in reporter.warnings] == [True]
+    image.unlink()
+    (root / "images").rename(root / "photos")
+    (root / "photos" / "photo_0.png").rename(root / "photo.png")  # the first
+    with pytest.raises(SolverError, match="an image of the COLMAP model is missing, and 1 more images"):
         load(root)
+    (root / "photo.png").rename(root / "photos" / "photo_0.png")
+    (root / "photos").rename(root / "images")
+    image.write_bytes(content[: len(content) // 2])
+    (root / "images" / "photo_1.png").write_bytes(b"")
+    with pytest.raises(SolverError, match="the image cannot be decoded"):
+        load(root)
+    (root / "images" / "photo_1.png").unlink()
+    image.unlink()
+    with pytest.raises(SolverError, match=r"photo_1.png: an image of the COLMAP model is missing, and 1 more"):
+        load(root)
+    assert len(before.photos) == 4
+
+
+def test_images_and_masks_of_wrong_sizes(write):
+    root = write("PINHOLE")
     Image.new("RGB", (100, 100)).save(root / "images" / "photo_2.png")
     with pytest.raises(SolverError, match=r"photo_2.png"):
         load(root)
