@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(capture: Path, iterations: int, gaussians: int) -> dict[str, Score]:
-    truth = read_ground_truth(capture).photos
+    truth = sorted(read_ground_truth(capture).photos, key=lambda view: view.name)  # as photos are
     budget = {"iterations": iterations, "max_gaussians": gaussians, "surface": False}
     # Nothing but the photos pulls at the oracle's Gaussians: the lens is true and stays, none is added, moved or reset.
     undisturbed = {

@@ -87,7 +87,8 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         trainer.save()  # again, with what was found of photos that were held out
         masks = _masks(trainer.photos)
         blur_scale = None
-        if uses_defocus(job.settings):
+        focus_varies = equal_focus_warning(scene.capture, scene.lens, trainer.training_indices) is None
+        if uses_defocus(job.settings) and focus_varies:  # else blur does not tell the pupil, nor the pupil the scale
             blur_scale = scale_from_blur(scene, trainer.photos, trainer.training_indices)
             _adopt_scale(scene, blur_scale, reporter)
         refinement = None if trainer.cameras is None else trainer.cameras.summary()

@@ -116,7 +116,7 @@ class Scale:
     """The length of the scene unit, where it comes from, and how well it is known."""
 
     unit_mm: float  # length of the scene unit in millimetres
-    source: ScaleSource  # distance: given by the user; markers: of known size in the photos; file: with the poses
+    source: ScaleSource  # distance: given by the user; markers: of known size; file: with the poses; blur: f/N by pupil
     relative_uncertainty: float | None = None  # one standard deviation, as a part of unit_mm; None where unknown
 
 

@@ -52,7 +52,11 @@ class Reconstruction:
         lens = (*self.lens.log_pupil_diameters, *self.lens.inverse_focus_distances)
         network = () if self.blurnet is None else tuple(self.blurnet.parameters())
         parameters = (*self.gaussians.tensors().values(), self.background, *lens, *network)
-        return all(bool(torch.isfinite(tensor).all()) for tensor in parameters)
+        poses = [photo.world_to_camera for photo in self.capture.photos]
+        principal_distances = [(photo.camera.fx, photo.camera.fy) for photo in self.capture.photos]
+        return bool(np.isfinite(poses).all() and np.isfinite(principal_distances).all()) and all(
+            bool(torch.isfinite(tensor).all()) for tensor in parameters
+        )
 
     def render(
         self,

@@ -416,6 +416,12 @@ class Trainer:
                 where=self.checkpoint_path,
                 remedy="repeat them, or run without --resume",
             )
+        if (self.cameras is None) != (content.get("cameras") is None):
+            raise SolverError(
+                "the checkpoint's poses were found in another way",
+                where=self.checkpoint_path,
+                remedy="run without --resume",
+            )
         restore_scene(self.scene, content)
         if self.cameras is not None:
             self.cameras.restore(content["cameras"])

@@ -418,6 +418,11 @@ def test_a_diverged_scene_is_known_by_its_numbers(scene, which):
     assert not scene.is_finite
 
 
+def test_a_pose_that_diverged_is_known_too(scene):
+    scene.capture.photos[1].world_to_camera[0, 3] = np.nan
+    assert not scene.is_finite
+
+
 def test_cameras_of_a_result_read_back(scene, tmp_path):
     write_result(tmp_path / "result", scene, None, RECORD)
     frames = read_cameras(tmp_path / "result" / "transforms.json")

@@ -2,6 +2,7 @@
 """Runs that are stopped round every change of the way they train, and resumed, end as if they had not been."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from solver.cancellation import Cancellation
 from solver.capture import load_capture
 from solver.config import settings_for
-from solver.errors import Cancelled
+from solver.errors import Cancelled, SolverError
 from solver.events import Reporter
 from solver.training import trainer as module
 from solver.training.checkpoint import load_checkpoint
@@ -36,7 +37,7 @@ class Stopper(Reporter):
 
 @pytest.fixture
 def run(tiny_capture, tmp_path) -> Run:
-    def run(name: str, *stops: int, **overrides) -> Trainer:
+    def run(name: str, *stops: int, poses_found: tuple[bool, ...] = (False, False), **overrides) -> Trainer:
         """Train, by a new trainer after each stop."""
         short = {"iterations": STEPS, "max_gaussians": 900, "initial_gaussians": 500, "densify_interval": 15}
         shares = {"resurface_at": RESURFACING / STEPS, "pupil_from": PUPIL / STEPS, "pupil_samples": 3}
@@ -45,7 +46,7 @@ def run(tiny_capture, tmp_path) -> Run:
         for number, stop in enumerate((*stops, STEPS + 1)):
             cancellation = Cancellation()
             trainer = Trainer(
-                capture,
+                replace(capture, poses_found=poses_found[min(number, 1)]),
                 settings,
                 backend="cpu",
                 device=torch.device("cpu"),
@@ -117,3 +118,9 @@ def test_blurnet_stopped_round_its_stages_and_resurfacing(run):
     unbroken = run("unbroken", **stages)
     broken = run("broken", 10, 11, RESURFACING, RESURFACING + 1, 24, 25, **stages)
     assert differing(unbroken, broken) == []
+
+
+@pytest.mark.parametrize("poses_found", [(False, True), (True, False)])
+def test_poses_that_learn_are_not_resumed_as_poses_that_stay(run, poses_found):
+    with pytest.raises(SolverError, match="found in another way"):
+        run("poses", 5, poses_found=poses_found)
