@@ -8,6 +8,7 @@ same result. The folder may be deleted at any time. It is kept below a size, the
 import hashlib
 import json
 import os
+import re
 import time
 import zlib
 from contextlib import suppress
@@ -22,6 +23,8 @@ FOLDER_VARIABLE = "MACRO_RECONSTRUCTION_PHOTO_CACHE"  # another folder than the 
 SIZE_VARIABLE = "MACRO_RECONSTRUCTION_PHOTO_CACHE_GB"  # bound; 0 keeps nothing
 _DEFAULT_GB = 4.0
 _SUFFIX = ".photo"
+# Of an entry and of its temporary file: nobody else's files are deleted, whatever folder the user named.
+_OWN_NAME = re.compile(r"(?:[0-9a-f]{64}|\.[0-9a-f]{64}\.[a-z0-9_]+)" + re.escape(_SUFFIX))
 _FORMAT = 1  # of decoding and of the entries; a change makes old ones be passed over
 _ENDS = 64 * 1024  # bytes at the start and the end of the photo's file that its key goes by
 _ABANDONED_S = 3600.0  # after which a file under its temporary name is of a run that was killed
@@ -66,7 +69,7 @@ class PhotoCache:
         entries = []
         for entry in os.scandir(self.folder):
             with suppress(OSError):  # deleted meanwhile
-                if not entry.name.endswith(_SUFFIX) or not entry.is_file(follow_symlinks=False):
+                if not _OWN_NAME.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
                     continue
                 status = entry.stat(follow_symlinks=False)
                 if entry.name.startswith("."):

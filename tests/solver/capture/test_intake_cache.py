@@ -124,34 +124,47 @@ def test_a_full_disk(photo, cache):
     assert list(cache.iterdir()) == []
 
 
+def key(letter):
+    """A key as `key_of` makes them: 64 hexadecimal digits."""
+    return letter * 64
+
+
+def letters(cache):
+    return [entry.stem[0] for entry in entries(cache)]
+
+
 def test_the_bound_holds_and_what_was_used_last_stays(tmp_path):
     size = 20 * 30 * 6 + 4
     cache = PhotoCache(tmp_path / "cache", 3 * size)
     pixels = np.arange(20 * 30 * 3, dtype=np.uint16).reshape(20, 30, 3)
-    for i, key in enumerate("abc"):
-        cache.put(key, pixels + i)
-        os.utime(tmp_path / "cache" / f"{key}.photo", ns=(i, i))
-    np.testing.assert_array_equal(cache.get("a", 30, 20), pixels)  # used: b is now the oldest
-    cache.put("d", pixels)
-    assert [entry.stem for entry in entries(tmp_path / "cache")] == ["a", "c", "d"]
-    assert cache.get("b", 30, 20) is None
-    assert cache.get("a", 20, 30) is not None  # as many pixels; keys tell sizes apart
-    assert cache.get("a", 30, 21) is None
-    PhotoCache(tmp_path / "cache", size - 1).put("e", pixels)  # larger than all of the cache
-    assert [entry.stem for entry in entries(tmp_path / "cache")] == ["a", "c", "d"]
+    for i, letter in enumerate("abc"):
+        cache.put(key(letter), pixels + i)
+        os.utime(tmp_path / "cache" / f"{key(letter)}.photo", ns=(i, i))
+    np.testing.assert_array_equal(cache.get(key("a"), 30, 20), pixels)  # used: b is now the oldest
+    cache.put(key("d"), pixels)
+    assert letters(tmp_path / "cache") == ["a", "c", "d"]
+    assert cache.get(key("b"), 30, 20) is None
+    assert cache.get(key("a"), 20, 30) is not None  # as many pixels; keys tell sizes apart
+    assert cache.get(key("a"), 30, 21) is None
+    PhotoCache(tmp_path / "cache", size - 1).put(key("e"), pixels)  # larger than all of the cache
+    assert letters(tmp_path / "cache") == ["a", "c", "d"]
 
 
 def test_foreign_files_stay_and_those_of_killed_runs_go(tmp_path):
     cache = PhotoCache(tmp_path / "cache", 10_000)
-    cache.put("a", np.zeros((20, 30, 3), np.uint16))
+    cache.put(key("a"), np.zeros((20, 30, 3), np.uint16))
     folder = tmp_path / "cache"
-    (folder / "notes.txt").write_text("mine")
-    (folder / ".k.1.photo").write_bytes(bytes(100_000))
-    (folder / ".k.2.photo").write_bytes(b"being written")
+    foreign = ["notes.txt", "holiday.photo", f"{key('0')[:-1]}.photo", f"{key('0')}0.photo", f"{key('z')}.photo"]
+    foreign += [".holiday.1.photo", f"{key('0')}.photo.bak"]
+    left, written = f".{key('b')}.ab_1.photo", f".{key('b')}.ab_2.photo"
     old = time.time() - 7200
-    os.utime(folder / ".k.1.photo", (old, old))
-    cache.put("b", np.zeros((20, 30, 3), np.uint16))
-    assert sorted(path.name for path in folder.iterdir()) == [".k.2.photo", "a.photo", "b.photo", "notes.txt"]
+    for name in (*foreign, left, written):
+        (folder / name).write_bytes(bytes(100_000))
+        if name != written:
+            os.utime(folder / name, (old, old))
+    cache.put(key("b"), np.zeros((20, 30, 3), np.uint16))
+    kept = [*foreign, written, f"{key('a')}.photo", f"{key('b')}.photo"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(kept)
     assert folder.stat().st_mode & 0o077 == 0
 
 
