@@ -31,10 +31,10 @@ def is_kept(folder: Path, key: dict[str, Any]) -> bool:
         return False
 
 
-def keep(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> None:
+def keep(folder: Path, key: dict[str, Any], make: Callable[[Path], None], what: str = "poses") -> None:
     """Have `make` fill a folder aside, and rename it to `folder` when it is done; nothing where `is_kept`.
 
-    Only a folder that this function made is ever replaced.
+    Only a folder that this function made is ever replaced. `what` names its content in the error.
 
     Raises:
         SolverError: `folder` exists and is something else.
@@ -43,7 +43,7 @@ def keep(folder: Path, key: dict[str, Any], make: Callable[[Path], None]) -> Non
         return
     if folder.exists() and not (folder / KEY_FILE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise SolverError(
-            "the place for the poses is taken by other files",
+            f"the place for the {what} is taken by other files",
             where=folder,
             remedy="choose another output folder",
         )

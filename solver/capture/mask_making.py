@@ -116,7 +116,7 @@ def with_made_masks(capture: Capture, folder: Path, choice: MakeMasks, reporter:
                 mask.unlink()
         write_json(aside / _REPORT_FILE, {"told": made_from(made, len(photos), choice)})
 
-    keeping.keep(folder, key, make)
+    keeping.keep(folder, key, make, "masks")
     reporter.warning(read_json(folder / _REPORT_FILE, "the record of the masks")["told"])
     masks = {name: folder / f"{name}.png" for name in photos}
     return capture.with_photos(

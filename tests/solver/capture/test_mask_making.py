@@ -8,6 +8,7 @@ from PIL import Image
 
 from solver.capture import load_capture
 from solver.capture.mask_making import make_masks, with_made_masks
+from solver.errors import SolverError
 from solver.events import Reporter
 from tests.solver.capture.conftest import texture
 
@@ -127,6 +128,14 @@ def test_masks_for_photos_whose_poses_are_known(capture):
     assert "masks" in reporter.timings_s
     assert "masks" not in again.timings_s
     assert again.warnings == reporter.warnings
+
+
+def test_other_files_in_the_place_for_the_masks_are_left_alone(capture, tmp_path):
+    (tmp_path / "result" / "masks").mkdir(parents=True)
+    (tmp_path / "result" / "masks" / "precious.txt").write_text("mine")
+    loaded = load_capture(capture, poses_folder=tmp_path / "poses", find_points=False)
+    with pytest.raises(SolverError, match="the place for the masks is taken by other files"):
+        with_made_masks(loaded, tmp_path / "result" / "masks", "yes", Reporter())
 
 
 def test_masks_that_are_there_stay(capture, tmp_path):
