@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from solver.capture.camera_file import photo_name
 from solver.capture.images import image_size
 from solver.capture.sightings import Sighted, distance, noise_px, sight
 from solver.capture.transforms import number
@@ -109,7 +110,7 @@ def _scale_bar(bar: Any, path: Path) -> ScaleBar:
     if not isinstance(points, list) or not all(isinstance(point, dict) for point in points):
         raise SolverError('"points" is missing or not a list of objects', where=path, remedy="see docs/formats.md")
     picks = [_pick(point, path) for point in points]
-    if len({pick.photo for pick in picks}) < max(2, len(picks)):
+    if len({photo_name(pick.photo) for pick in picks}) < max(2, len(picks)):
         raise SolverError(
             "the points are not picked in two photos or more, once in each",
             where=path,

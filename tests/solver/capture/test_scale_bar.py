@@ -267,6 +267,7 @@ BROKEN = {
     "no points": (lambda c: c.pop("points"), '"points" is missing'),
     "one photo": (lambda c: c.update(points=c["points"][:1]), "not picked in two photos"),
     "same photo twice": (change_point(photo="IMG_0"), "not picked in two photos"),
+    "same photo by its file": (change_point(photo="IMG_0.png"), "not picked in two photos"),
     "no photo": (change_point(photo=None), '"photo" is missing'),
     "another photo": (change_point(photo="IMG_99"), '"IMG_99", which is no photo with a pose'),
     "no pair": (change_point(a=[1]), '"a" is not a pair of pixels'),
