@@ -14,6 +14,7 @@ do not meet the epipolar lines of the pose it got is taken out again.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,7 @@ class Start:
 
     focal_lengths: Mapping[int, float]  # camera id -> px
     held: bool = True  # until the photos are in place; else the lens is free from the first two on
+    free: frozenset[int] = frozenset()  # cameras that are not held even so, as nothing is known of them
     loose: bool = False  # thresholds for few and blurred matches
     told: str = ""  # for people
 
@@ -73,21 +75,23 @@ class Outcome:
 
 
 def starts(cameras: "Mapping[int, pycolmap.Camera]") -> Iterator[Start]:
-    """The tries in the order of their chances, given the cameras as the database has them."""
-    known = all(camera.has_prior_focal_length for camera in cameras.values())
+    """The tries in the order of their chances, given the cameras as the database has them.
+
+    A camera without a prior begins as long, in image widths, as those with one in their median, and is not held.
+    """
+    known = {i: camera.mean_focal_length() for i, camera in cameras.items() if camera.has_prior_focal_length}
+    widths = {i: max(camera.width, camera.height) for i, camera in cameras.items()}
+    usual = median(length / widths[i] for i, length in known.items()) if known else 1.0
+    free = frozenset(cameras.keys() - known.keys())
 
     def times(factor: float) -> dict[int, float]:
-        """The prior, or the image's longer side where there is none, times `factor`."""
-        return {
-            camera_id: factor * (camera.mean_focal_length() if known else max(camera.width, camera.height))
-            for camera_id, camera in cameras.items()
-        }
+        return {i: factor * known.get(i, usual * width) for i, width in widths.items()}
 
     if known:
-        yield Start(times(1), told="focal length as the photos say")
-        yield Start(times(1), loose=True, told="looser thresholds")
+        yield Start(times(1), free=free, told="focal length as the photos say")
+        yield Start(times(1), free=free, loose=True, told="looser thresholds")
         for factor in _MAGNIFICATIONS:
-            yield Start(times(factor), loose=True, told=f"focal length {factor:g} times as long")
+            yield Start(times(factor), free=free, loose=True, told=f"focal length {factor:g} times as long")
         yield Start(times(1), held=False, loose=True, told="focal length free")
     else:
         yield Start(times(_UNKNOWN_FOCAL_LENGTHS[0]), held=False, told="focal length free")
@@ -170,7 +174,10 @@ def _options(
     options.mapper.init_max_error = options.mapper.filter_max_reproj_error = tolerance
     options.triangulation.merge_max_reproj_error = options.triangulation.complete_max_reproj_error = tolerance
     options.mapper.abs_pose_max_error = 2 * tolerance
-    if start.held:
+    if start.held and start.free:
+        held = set(start.focal_lengths) - start.free
+        options.constant_cameras = options.mapper.constant_cameras = held
+    elif start.held:
         options.ba_refine_focal_length = options.mapper.abs_pose_refine_focal_length = False
         options.ba_refine_extra_params = options.mapper.abs_pose_refine_extra_params = False
     if start.loose:

@@ -5,8 +5,17 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from solver.capture import mapping
 from solver.capture.features import Effort, pairs_in_order, tolerance_px
-from solver.capture.mapping import Outcome, _set_lens_free, _take_out_misplaced, starts
+from solver.capture.mapping import (
+    Outcome,
+    Start,
+    _options,
+    _set_lens_free,
+    _take_out_misplaced,
+    map_photos,
+    starts,
+)
 from solver.capture.overrides import LensOverrides
 from solver.capture.structure_from_motion import Settings, _lenses, load_plain_photos
 from solver.capture.types import Camera
@@ -103,6 +112,46 @@ def test_tries_hold_what_the_photos_say_and_longer_lenses():
     assert [round(start.focal_lengths[1]) for start in tries] == [480, 480, 1200, 2000, 480]
     assert [start.held for start in tries] == [False, True, True, True, False]
     assert len({start.told for start in tries}) == 5
+
+
+def test_a_lens_that_says_nothing_leaves_the_others_held():
+    cameras = {
+        i: pycolmap.Camera(model="SIMPLE_RADIAL", width=400, height=300, params=[length, 200, 150, 0])
+        for i, length in ((1, 1700), (2, 480), (3, 1300))
+    }
+    cameras[1].has_prior_focal_length = cameras[3].has_prior_focal_length = True
+    tries = list(starts(cameras))
+    assert [[round(start.focal_lengths[i]) for start in tries] for i in (1, 2, 3)] == [
+        [1700, 1700, 2210, 2890, 1700],
+        [1500, 1500, 1950, 2550, 1500],
+        [1300, 1300, 1690, 2210, 1300],
+    ]
+    assert [start.held for start in tries] == [True, True, True, True, False]
+    for start in tries:
+        options = _options(start, 10, 0, 4.0)
+        assert options.constant_cameras == options.mapper.constant_cameras == ({1, 3} if start.held else set())
+        assert options.ba_refine_focal_length
+
+
+def test_only_the_known_lens_is_held_while_photos_are_put_together(tmp_path, monkeypatch):
+    options = pycolmap.SyntheticDatasetOptions()
+    options.num_rigs, options.num_frames_per_rig, options.num_points3D = 2, 6, 200
+    options.camera_width, options.camera_height, options.camera_params = 1024, 768, [1280, 512, 384, 0]
+    options.camera_model_id = pycolmap.CameraModelId.SIMPLE_RADIAL
+    options.camera_has_prior_focal_length = False
+    pycolmap.set_random_seed(0)
+    with pycolmap.Database.open(tmp_path / "database.db") as content:
+        pycolmap.synthesize_dataset(options, content)
+    (tmp_path / "images").mkdir()
+    monkeypatch.setattr(mapping, "_set_lens_free", lambda model: None)
+    start = Start({1: 1280.0, 2: 1400.0}, free=frozenset({2}))
+    found = map_photos(
+        tmp_path / "database.db", tmp_path, start, max_focal_length_ratio=10, seed=0, progress=lambda done: None
+    )
+    lengths = [found.models[0].camera(i).mean_focal_length() for i in (1, 2)]
+    assert found.photos == 12
+    assert lengths[0] == 1280
+    assert lengths[1] == pytest.approx(1280, rel=0.01)
 
 
 def test_long_series_are_matched_in_order_and_across():
