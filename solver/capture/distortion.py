@@ -293,6 +293,8 @@ def undistort(
 ) -> None:
     """Write the photo (or mask) `source`, which `lens` took, as the PNG `target` of its pinhole camera.
 
+    It has 8 bits, whatever the source has.
+
     Args:
         lens: the camera with its distortion, which may be none.
         source: the photo or mask.
@@ -317,6 +319,6 @@ def undistort(
             remedy="use the image that the camera was found with",
         )
     if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     with written_aside(target) as temporary:
         Image.fromarray(lens.undistort(pixels)).save(temporary, compress_level=1)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from solver.capture import load_capture
-from solver.capture.distortion import Distortion
+from solver.capture.distortion import ColmapLens, Distortion, undistort
 from solver.capture.types import Camera
 
 LENSES = {
@@ -91,3 +91,12 @@ def test_no_distortion_is_no_work():
     assert Distortion(shear=1e-4)
     assert Distortion(p2=1e-4)
     assert Distortion(fisheye=True)
+
+
+def test_sixteen_bits_are_rounded_to_eight(tmp_path):
+    values = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    lens = ColmapLens("PINHOLE", 256, 256, (300.0, 300.0, 128.0, 128.0))
+    undistort(lens, tmp_path / "deep.png", tmp_path / "copy.png")
+    copy = np.asarray(Image.open(tmp_path / "copy.png"))
+    np.testing.assert_array_equal(copy, np.repeat(np.round(values / 257).astype(np.uint8)[..., None], 3, axis=2))
