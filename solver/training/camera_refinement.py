@@ -70,7 +70,9 @@ class CameraRefinement:
             for array in (photo.world_to_camera, _seen_from(photo, self.centre), photo.camera.K)
         )
         factor = self.log_focal_factors[self.camera_of_photo[index]].exp()
-        stretch = (factor - 1) * torch.diag(torch.diagonal(K) * K.new_tensor([1, 1, 0]))
+        stretch = (factor - 1) * torch.diag(
+            torch.diagonal(K) * torch.tensor([1.0, 1.0, 0.0], dtype=K.dtype, device=K.device)
+        )
         return View(
             world_to_camera=moved(given, increment, pivot, self.size).float(),
             K=(K + stretch).float(),
@@ -138,7 +140,7 @@ def moved(
     size: float,
 ) -> Tensor:  # [4, 4]
     """The camera after a rigid motion of what it sees, which turns about `pivot`. Differentiable everywhere."""
-    x, y, z = increment[:3] * (size * pivot.new_tensor([1, 1, _FAINT]))
+    x, y, z = increment[:3] * (size * torch.tensor([1.0, 1.0, _FAINT], dtype=pivot.dtype, device=pivot.device))
     a, b, c = increment[3:] * (_FAINT * size / pivot.norm())
     zero = torch.zeros_like(x)
     rows = [[zero, -c, b, x], [c, zero, -a, y], [-b, a, zero, z], [zero] * 4]

@@ -20,9 +20,9 @@ from solver.capture import load_capture
 from solver.config import settings_for
 from solver.events import Reporter
 from solver.export.result import write_images
-from solver.reconstruct import _psnr_of_photos
 from solver.surface.depth_views import render_sharp
 from solver.training import trainer as training
+from solver.training.held_out import psnr_of_photo
 from solver.training.trainer import Trainer
 
 DEVICE = torch.device("meta")
@@ -98,7 +98,8 @@ def test_the_pretended_device_refuses_to_mix(pretending):
         torch.multinomial(there, 2, generator=torch.Generator())
 
 
-def test_a_run_stays_on_its_device(tiny_capture, tmp_path, monkeypatch, pretending):
+@pytest.mark.parametrize("refine_poses", ["off", "on"])
+def test_a_run_stays_on_its_device(refine_poses, tiny_capture, tmp_path, monkeypatch, pretending):
     """Masks, held-out photos, densification, resuming, measuring and images included."""
     masks = tmp_path / "masks"
     masks.mkdir()
@@ -109,7 +110,14 @@ def test_a_run_stays_on_its_device(tiny_capture, tmp_path, monkeypatch, pretendi
     capture = load_capture(
         tiny_capture.folder, masks=masks, poses_folder=tmp_path / "poses", max_size=36, find_points=False
     )
-    changes = {"iterations": 6, "hold_out": 10, "initial_gaussians": 80, "max_gaussians": 120, "sh_degree": 1}
+    changes = {
+        "iterations": 6,
+        "hold_out": 10,
+        "initial_gaussians": 80,
+        "max_gaussians": 120,
+        "sh_degree": 1,
+        "refine_poses": refine_poses,
+    }
     intervals = {"densify_interval": 2, "checkpoint_interval": 4, "preview_interval": 5}
     settings = dataclasses.replace(settings_for("draft"), **changes, **intervals, focus_weighting_from=0.2)
     checkpoints = []
@@ -134,7 +142,8 @@ def test_a_run_stays_on_its_device(tiny_capture, tmp_path, monkeypatch, pretendi
     assert scene.is_finite
     lens = (*scene.lens.log_pupil_diameters, *scene.lens.inverse_focus_distances)
     assert {tensor.device for tensor in (*scene.gaussians.tensors().values(), *lens)} == {DEVICE}
-    assert _psnr_of_photos(scene, first.photos[:1])[0] > 10
+    first.fit_held_out()
+    assert psnr_of_photo(scene, 0, first.photos[0], defocused=True) > 10
     write_images(tmp_path / "result", scene, [render_sharp(scene, capture.photos[0])], lambda done, total: None)
 
     again = trainer()

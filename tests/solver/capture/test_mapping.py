@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import numpy as np
-import pycolmap
 import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from solver.capture import mapping
+from solver.capture.colmap_library import pycolmap
 from solver.capture.features import Effort, pairs_in_order, tolerance_px
 from solver.capture.mapping import (
     Outcome,
