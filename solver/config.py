@@ -63,7 +63,7 @@ class ReconstructionSettings:
     focal_rate: float = 1e-4  # of the logarithm of a camera's principal distance
 
     resurface_at: float = 0.25  # part of the run after which Gaussians are set anew on the surface found; 1 never
-    resurface_share: float = 0.9  # of the budget that is set anew
+    resurface_share: float = 0.5  # of the budget that is set anew
     densify_interval: int = 100  # steps between relocations and growth
     densify_until: float = 0.8  # part of the run after which the set of Gaussians is fixed
     growth: float = 0.3  # new Gaussians at each densification, as a share of the present number

@@ -79,7 +79,10 @@ def test_the_solver_comes_to_the_lens(tmp_path: Path, lens: Lens, width: int, he
 def test_the_solver_comes_to_the_prior_of_a_folder(tmp_path: Path) -> None:
     reader = pytest.importorskip("solver.capture.structure_from_motion")
     photos = {name: photo(tmp_path / f"{name}.png", MACRO, 200, 150, iso=200) for name in ("a", "b", "c")}
-    assert reader._focal_length_prior(photos) == pytest.approx(MACRO.principal_distance_px(200), rel=1e-5)
+    overrides = pytest.importorskip("solver.capture.overrides").LensOverrides()
+    ((names, focal_length_px),) = reader._lenses(photos, overrides).values()
+    assert names == ["a", "b", "c"]
+    assert focal_length_px == pytest.approx(MACRO.principal_distance_px(200), rel=1e-5)
 
 
 def test_what_the_format_cannot_hold_is_left_out(tmp_path: Path) -> None:
