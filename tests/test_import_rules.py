@@ -19,9 +19,11 @@ ROOMS = (  # in the order of the street: a room may use itself and what stands b
     "training",
     "surface",
     "export",
+    "refocus",
+    "report",
     "evaluation",
 )
-FOUNDATION = {"errors", "events", "files", "config", "cancellation"}  # modules that every room may use
+FOUNDATION = {"errors", "events", "files", "config", "cancellation", "steering"}  # modules that every room may use
 
 
 def sources(folder):

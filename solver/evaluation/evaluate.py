@@ -16,10 +16,10 @@ import torch
 from solver.capture.images import IMAGE_SUFFIXES, image_size, load_photo
 from solver.errors import SolverError
 from solver.evaluation.alignment import Similarity, align_cameras
-from solver.evaluation.load import load_reconstruction
 from solver.evaluation.perceptual import LEAST_SIZE_PX, NETWORKS, Lpips, load_lpips
 from solver.evaluation.scores import COC_BINS, ErrorMap, Scores
 from solver.evaluation.truth import GroundTruth, TrueView, read_ground_truth
+from solver.export.load import load_reconstruction
 from solver.optics.colour import linear_to_srgb
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of
 

@@ -10,8 +10,8 @@ from solver.capture.camera_file import CameraFrame
 from solver.capture.images import IMAGE_SUFFIXES
 from solver.capture.transforms import read_cameras
 from solver.errors import SolverError
-from solver.evaluation.load import load_reconstruction
 from solver.export.images import write_exr, write_png
+from solver.export.load import load_reconstruction
 from solver.files import require_writable_folder
 from solver.training.reconstruction import expected_depth, view_of
 

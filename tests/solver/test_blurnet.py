@@ -18,10 +18,10 @@ from solver.defocus.blurnet import BlurNet, blur, depth_of_pixels, kernel_varian
 from solver.defocus.gather import LARGEST_RADIUS, SHARP_VARIANCE, gather
 from solver.errors import SolverError
 from solver.evaluation.evaluate import evaluate
-from solver.evaluation.load import load_reconstruction
 from solver.events import Reporter
 from solver.export.images import read_exr
 from solver.export.kernels import pixel_kernel
+from solver.export.load import load_reconstruction
 from solver.rasterization import Aperture, Rendering, View, rasterize
 from solver.reconstruct import Job, reconstruct
 from solver.training.checkpoint import load_checkpoint, save_checkpoint

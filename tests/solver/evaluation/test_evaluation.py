@@ -20,10 +20,10 @@ from solver.defocus.lens import Lens
 from solver.errors import SolverError
 from solver.evaluation.alignment import Similarity, align_cameras
 from solver.evaluation.evaluate import evaluate
-from solver.evaluation.load import load_reconstruction
 from solver.evaluation.metrics import psnr, squared_error, ssim_map
 from solver.evaluation.render import render
 from solver.export.images import read_exr
+from solver.export.load import load_reconstruction
 from solver.export.result import RunRecord, write_result
 from solver.gaussians.model import Gaussians
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
