@@ -18,6 +18,11 @@ class Similarity:
         """Map points."""
         return self.scale * points @ self.rotation.T + self.translation
 
+    def inverse(self) -> "Similarity":
+        """The map back."""
+        rotation = self.rotation.T
+        return Similarity(1 / self.scale, rotation, -rotation @ self.translation / self.scale)
+
     def camera(self, world_to_camera: np.ndarray) -> np.ndarray:  # [4, 4] -> [4, 4]
         """The same camera in the mapped world; depths become `scale` times as large."""
         rotation = world_to_camera[:3, :3] @ self.rotation.T

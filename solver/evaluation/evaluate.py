@@ -6,7 +6,7 @@ the same way: their world is aligned to the true one by a similarity, from the c
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from solver.capture.images import IMAGE_SUFFIXES, image_size, load_photo
 from solver.errors import SolverError
 from solver.evaluation.alignment import Similarity, align_cameras
+from solver.evaluation.mesh_scores import MeshScores, Triangles, read_triangles, score_mesh
 from solver.evaluation.perceptual import LEAST_SIZE_PX, NETWORKS, Lpips, load_lpips
 from solver.evaluation.scores import COC_BINS, ErrorMap, Scores
 from solver.evaluation.truth import GroundTruth, TrueView, read_ground_truth
@@ -38,8 +39,9 @@ def evaluate(result: Path, ground_truth: Path, progress: Progress = lambda done,
     smallest circle of confusion, px, and `share_*_by_coc` the parts of the pixels (`solver.evaluation.scores`). Where
     the capture has masks, only the subject's pixels count.
     `depth_error_median*` and `focus_distance_error_median` are in the capture's scene unit; `pupil_diameter_error` is
-    relative and signed; where blur was not modelled, both are those of the start. `alignment_scale` is how much
-    larger the result's world is than the capture's.
+    relative and signed; where blur was not modelled, both are those of the start. `mesh_*` compares the result's mesh
+    with the true one (`solver.evaluation.mesh_scores`), lengths in the capture's scene unit. `alignment_scale` is how
+    much larger the result's world is than the capture's.
 
     Args:
         result: a result folder, or a folder of images named like the photos or held-out views, those that it has.
@@ -60,6 +62,7 @@ def evaluate(result: Path, ground_truth: Path, progress: Progress = lambda done,
     return {
         **_score(truth.photos, truth.novel, lambda view: _rendered(scene, alignment, view), progress),
         **_lens_errors(scene, truth, alignment),
+        **_mesh_numbers(_mesh_scores(result, truth, alignment)),
         "photos": len(truth.photos),
         "novel_views": len(truth.novel),
         "alignment_scale": alignment.scale,
@@ -72,6 +75,7 @@ def _evaluate_images(images: dict[str, Path], truth: GroundTruth, progress: Prog
         **_score(photos, novel, lambda view: (_decoded(images[view.name], view), None), progress),
         "focus_distance_error_median": None,
         "pupil_diameter_error": None,
+        **_mesh_numbers(None),
         "photos": len(photos),
         "novel_views": len(novel),
         "alignment_scale": None,
@@ -188,6 +192,21 @@ def _lens_errors(scene: Reconstruction, truth: GroundTruth, alignment: Similarit
         "focus_distance_error_median": _median(focus_errors),
         "pupil_diameter_error": _median(pupil_errors),
     }
+
+
+def _mesh_scores(result: Path, truth: GroundTruth, alignment: Similarity) -> MeshScores | None:
+    """None where one of both has no mesh."""
+    path = result / "mesh.ply"
+    if truth.mesh_path is None or not path.exists():
+        return None
+    mesh = read_triangles(path)
+    in_truth = alignment.inverse().apply(mesh.vertices)
+    return score_mesh(Triangles(in_truth, mesh.faces), read_triangles(truth.mesh_path), truth.photos)
+
+
+def _mesh_numbers(scores: MeshScores | None) -> dict[str, float | None]:
+    names = [field.name for field in fields(MeshScores)]
+    return {f"mesh_{name}": None if scores is None else getattr(scores, name) for name in names}
 
 
 def _median(values: list[float]) -> float | None:

@@ -24,6 +24,8 @@ def lines(numbers: dict[str, Any]) -> list[str]:
         "",
         f"focus distance error, median  {_text(numbers['focus_distance_error_median'], '.4f')}",
         f"pupil diameter error          {_text(numbers['pupil_diameter_error'], '+.1%')}",
+        f"mesh, chamfer distance        {_text(numbers['mesh_chamfer'], '.4f')}",
+        f"mesh, F-score at 0.5 %        {_text(numbers['mesh_f_score'], '.4f')}",
         f"recoverable pixels            {_text(numbers['recoverable_share'], '.1%')}",
         f"views                         {numbers['photos']} photos, {numbers['novel_views']} held out",
         f"scale to the capture's world  {_text(numbers['alignment_scale'], '.6g')}",

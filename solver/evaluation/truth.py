@@ -54,12 +54,22 @@ class TrueView:
     def subject(self) -> np.ndarray:  # [H, W] bool
         """The pixels that count: all, or those of the subject where the capture has masks."""
         camera = self.photo.camera
-        if not self.masked:
-            return np.ones((camera.height, camera.width), bool)
-        path = self.folder / "mask" / f"{self.name}.png"
-        mask = decode_mask(path)
-        if mask.shape != (camera.height, camera.width):
-            raise _wrong_size(path)
+        return self._mask() if self.masked else np.ones((camera.height, camera.width), bool)
+
+    def shows_subject(self) -> np.ndarray:  # [H, W] bool
+        """The pixels whose surface is the subject's, whether the capture has masks or not; all where nobody knows."""
+        camera = self.photo.camera
+        known = self._mask_path.exists()
+        return self._mask() if known else np.ones((camera.height, camera.width), bool)
+
+    @property
+    def _mask_path(self) -> Path:
+        return self.folder / "mask" / f"{self.name}.png"
+
+    def _mask(self) -> np.ndarray:  # [H, W] bool
+        mask = decode_mask(self._mask_path)
+        if mask.shape != (self.photo.camera.height, self.photo.camera.width):
+            raise _wrong_size(self._mask_path)
         return mask > 127
 
     def _map(self, kind: str, channel: str) -> np.ndarray:
@@ -76,6 +86,7 @@ class GroundTruth:
 
     photos: list[TrueView]
     novel: list[TrueView]
+    mesh_path: Path | None = None  # of the subject, world coordinates, scene unit
 
 
 def read_ground_truth(capture: Path) -> GroundTruth:
@@ -89,7 +100,11 @@ def read_ground_truth(capture: Path) -> GroundTruth:
         raise SolverError("the capture has no ground truth", where=capture, remedy="name the generated capture")
     masked = (capture / MASKS).is_dir()
     novel = folder / "novel"
-    return GroundTruth(_views(folder, masked), _views(novel, masked) if (novel / FILE_NAME).exists() else [])
+    return GroundTruth(
+        photos=_views(folder, masked),
+        novel=_views(novel, masked) if (novel / FILE_NAME).exists() else [],
+        mesh_path=folder / "mesh.ply" if (folder / "mesh.ply").exists() else None,
+    )
 
 
 def _views(folder: Path, masked: bool) -> list[TrueView]:
