@@ -146,7 +146,7 @@ def read_triangles(path: Path) -> Triangles:
     import trimesh
 
     try:
-        mesh = trimesh.load(path, file_type="ply", process=False)
+        mesh = trimesh.load_mesh(path, file_type="ply", process=False)
         vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
         if len(faces) == 0 or not np.isfinite(vertices).all() or faces.min() < 0 or faces.max() >= len(vertices):
             raise ValueError("its triangles are none")
