@@ -12,6 +12,7 @@ Preset = Literal["draft", "standard", "high"]
 Defocus = Literal["dilation", "pupil", "blurnet", "none"]
 TrainOn = Literal["photos", "sharp"]
 RefinePoses = Literal["auto", "on", "off"]
+LearnExposure = Literal["auto", "on", "off"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 KernelShape = Literal["disc", "gaussian", "gathered"]
 
@@ -27,6 +28,9 @@ class ReconstructionSettings:
     defocus: Defocus = "pupil"  # how blur is rendered while training (docs/how_it_works.md)
     train_on: TrainOn = "photos"  # "sharp" trains on a capture's ground truth: the ceiling for quality
     refine_poses: RefinePoses = "auto"  # learn poses and principal distances; auto: those found from the photos
+    learn_exposure: LearnExposure = (
+        "auto"  # learn exposure and white balance of each photo; auto: of all but sharp ones
+    )
     hold_out: int = 0  # keep every n-th photo out of training and measure on it; 0 keeps none
     seed: int = 0  # of every random choice
     surface: bool = True  # make a mesh as well; without one the result has splats and images only
@@ -61,6 +65,9 @@ class ReconstructionSettings:
     refine_from: float = 0.05  # part of the run after which poses learn
     pose_rate: float = 1e-2  # of a photo's pose, in scene sizes
     focal_rate: float = 1e-4  # of the logarithm of a camera's principal distance
+
+    exposure_rate: float = 3e-2  # of the logarithms of a photo's factors on red, green and blue
+    exposure_regularization: float = 0.01  # weight of their squares: what the scene explains is the scene's
 
     resurface_at: float = 0.25  # part of the run after which Gaussians are set anew on the surface found; 1 never
     resurface_share: float = 0.5  # of the budget that is set anew

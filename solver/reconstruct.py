@@ -28,7 +28,8 @@ from solver.surface.depth_views import render_sharp
 from solver.training.held_out import psnr_of_photo
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction
-from solver.training.scale_from_blur import scale_from_blur
+from solver.training.scale_from_blur import contradiction, scale_from_blur
+from solver.training.torch_threads import single_threaded_torch
 from solver.training.trainer import Trainer, is_held_out, uses_defocus
 
 _MESH_RESOLUTION = {"draft": 128, "standard": 192, "high": 320}  # voxels along the longest side
@@ -81,17 +82,21 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         if not scene.is_finite:
             raise SolverError("the optimization diverged", where=output, remedy="run again with another --seed")
 
-        reporter.stage("surface", "Making the surface")
-        trainer.fit_held_out()
-        psnr = [psnr_of_photo(scene, i, p, defocused=uses_defocus(job.settings)) for i, p in enumerate(trainer.photos)]
+        reporter.stage("surface", "Looking at the photos again")
+        trainer.fit_held_out(reporter.progress)
+        defocused = uses_defocus(job.settings)
+        with single_threaded_torch(device):
+            psnr = [psnr_of_photo(scene, i, p, defocused=defocused) for i, p in enumerate(trainer.photos)]
         trainer.save()  # again, with what was found of photos that were held out
         masks = _masks(trainer.photos)
         blur_scale = None
         focus_varies = equal_focus_warning(scene.capture, scene.lens, trainer.training_indices) is None
         if uses_defocus(job.settings) and focus_varies:  # else blur does not tell the pupil, nor the pupil the scale
-            blur_scale = scale_from_blur(scene, trainer.photos, trainer.training_indices)
+            reporter.stage("surface", "Measuring the scale from blur")
+            blur_scale = scale_from_blur(scene, trainer.photos, trainer.training_indices, reporter.progress)
             _adopt_scale(scene, blur_scale, reporter)
         refinement = None if trainer.cameras is None else trainer.cameras.summary()
+        reporter.stage("surface", "Making the surface")
         del trainer  # and with it the photos and the optimizers' moments: gigabytes in a large run
         views = [render_sharp(scene, photo) for photo in scene.capture.photos]
         mesh = None
@@ -172,8 +177,13 @@ def _trainer(
 
 
 def _adopt_scale(scene: Reconstruction, scale: Scale | None, reporter: Reporter) -> None:
-    """Let the scene have the unit that blur tells, where nothing better does."""
-    if scale is None or scene.capture.unit_mm is not None:
+    """Let the scene have the unit that blur tells, where nothing better does; warn where that says another."""
+    if scale is None:
+        return
+    if scene.capture.unit_mm is not None:
+        told = contradiction(scene.capture.scale or Scale(scene.capture.unit_mm, "file"), scale)
+        if told is not None:
+            reporter.warning(told)
         return
     scene.capture = scene.capture.with_scale(scale)
     uncertainty = scale.relative_uncertainty or 0.0

@@ -18,6 +18,7 @@ from solver.files import read_json
 from solver.gaussians.model import Gaussians
 from solver.rasterization import choose_backend, prepare
 from solver.training.checkpoint import load_checkpoint
+from solver.training.exposures import Exposures
 from solver.training.reconstruction import Reconstruction
 
 
@@ -46,6 +47,7 @@ def load_reconstruction(folder: Path) -> Reconstruction:
             scene_size=content["scene_size"],
             active_sh_degree=content["active_sh_degree"],
             blurnet=_blurnet(content),
+            exposures=_exposures(content),
         )
         _check(scene)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -83,6 +85,11 @@ def _lens(content: dict[str, Any], apertures: list[dict[str, Any]]) -> Lens:
     )
 
 
+def _exposures(content: dict[str, Any]) -> Exposures | None:
+    log_gains = content.get("log_gains")
+    return None if log_gains is None else Exposures(list(log_gains))
+
+
 def _blurnet(content: dict[str, Any]) -> BlurNet | None:
     state = content.get("blurnet")
     if state is None:
@@ -116,6 +123,8 @@ def _check(scene: Reconstruction) -> None:
         raise ValueError("background or centre is no triple")
     if len(lens.inverse_focus_distances) != photos or len(lens.pupil_of_photo) != photos:
         raise ValueError("the checkpoint belongs to other photos")
+    if scene.exposures is not None and [tuple(gain.shape) for gain in scene.exposures.log_gains] != [(3,)] * photos:
+        raise ValueError("the exposures belong to other photos")
     if not set(lens.pupil_of_photo) <= set(range(len(lens.log_pupil_diameters))):
         raise ValueError("a photo has a lens that is not there")
     if len(lens.f_numbers) != len(lens.log_pupil_diameters):

@@ -199,6 +199,7 @@ def _photo(
         "f_number": photo.f_number,
         "pupil_diameter": scene.lens.pupil_diameter(index),
         "focus_distance": _focus_distance(scene, index),
+        "exposure": None if scene.exposures is None else scene.exposures.gains(index),
         "held_out": record.held_out[index],
         "psnr": record.psnr[index],
         "coverage": None if coverage is None else coverage_path(photo.name),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Cameras that learn beside scene and lens: a small rigid motion for each photo, a principal distance for each camera.
+"""Cameras that learn beside scene and lens: a small rigid motion for each photo, a principal distance for each lens.
 
 A photo's world_to_camera is T exp(xi) T^-1 W, where W is the given one, xi a twist and T the translation to the scene's
 centre as that camera sees it. Turning about what is looked at, and not about the camera, keeps the six numbers apart: a
@@ -34,8 +34,8 @@ class CameraRefinement:
     size: float  # of the scene, scene unit
     trained: Sequence[int]  # indices of the photos that are trained on
     increments: list[Tensor]  # P tensors [6] float64, shift and turn in the units above
-    log_focal_factors: list[Tensor]  # A tensor [] float64 for each distinct camera
-    camera_of_photo: list[int]  # P indices into log_focal_factors
+    log_focal_factors: list[Tensor]  # a tensor [] float64 for each lens
+    lens_of_photo: list[int]  # P indices into log_focal_factors
     common_motions: Tensor  # [6 P', 7 or fewer], orthonormal: increments that a similarity of the world gives
 
     @classmethod
@@ -48,7 +48,8 @@ class CameraRefinement:
         device: torch.device | str = "cpu",
     ) -> "CameraRefinement":
         """Increments of zero, with gradients to come."""
-        distinct = list(dict.fromkeys(photo.camera for photo in photos))
+        lenses = [_lens(photo) for photo in photos]
+        distinct = list(dict.fromkeys(lenses))
         zeros = torch.zeros(len(photos), 6, dtype=torch.float64, device=device)
         factors = torch.zeros(len(distinct), dtype=torch.float64, device=device)
         return cls(
@@ -58,7 +59,7 @@ class CameraRefinement:
             trained=trained,
             increments=[row.clone().requires_grad_() for row in zeros],
             log_focal_factors=[factor.clone().requires_grad_() for factor in factors],
-            camera_of_photo=[distinct.index(photo.camera) for photo in photos],
+            lens_of_photo=[distinct.index(lens) for lens in lenses],
             common_motions=_common_motions([photos[index] for index in trained], centre, size).to(device),
         )
 
@@ -69,7 +70,7 @@ class CameraRefinement:
             torch.as_tensor(array, dtype=torch.float64, device=increment.device)
             for array in (photo.world_to_camera, _seen_from(photo, self.centre), photo.camera.K)
         )
-        factor = self.log_focal_factors[self.camera_of_photo[index]].exp()
+        factor = self.log_focal_factors[self.lens_of_photo[index]].exp()
         stretch = (factor - 1) * torch.diag(
             torch.diagonal(K) * torch.tensor([1.0, 1.0, 0.0], dtype=K.dtype, device=K.device)
         )
@@ -83,7 +84,7 @@ class CameraRefinement:
     def photo(self, index: int) -> Photo:
         """The photo with its camera as it is now."""
         photo, camera = self.photos[index], self.photos[index].camera
-        factor = float(self.log_focal_factors[self.camera_of_photo[index]].detach().exp())
+        factor = float(self.log_focal_factors[self.lens_of_photo[index]].detach().exp())
         given, pivot = torch.from_numpy(photo.world_to_camera), torch.from_numpy(_seen_from(photo, self.centre))
         pose = moved(given, self.increments[index].detach().cpu(), pivot, self.size)
         return replace(photo, camera=stretched(camera, factor), world_to_camera=pose.numpy())
@@ -113,7 +114,15 @@ class CameraRefinement:
             "shift_median_px": float(np.median(moves)),
             "shift_largest_px": float(np.max(moves)),
             "turn_median_degrees": float(np.median(turns)),
-            "focal_length_factors": [float(factor.detach().exp()) for factor in self.log_focal_factors],
+            "focal_length_factors": [
+                {
+                    "factor": float(factor.detach().exp()),
+                    "photos": [
+                        photo.name for photo, own in zip(self.photos, self.lens_of_photo, strict=True) if own == lens
+                    ],
+                }
+                for lens, factor in enumerate(self.log_focal_factors)
+            ],
         }
 
     def state(self) -> dict[str, list[Tensor]]:
@@ -153,6 +162,16 @@ def moved(
 def stretched(camera: Camera, factor: float) -> Camera:
     """The camera with its principal distance times `factor`."""
     return replace(camera, fx=camera.fx * factor, fy=camera.fy * factor)
+
+
+def _lens(photo: Photo) -> tuple[float, ...]:
+    """What the photos of one lens share: its engraved focal length, or the principal distances where nobody tells it.
+
+    How the camera was held is no part of it, nor is how close it was focused, which changes the principal distance.
+    """
+    camera = photo.camera
+    distances = (photo.focal_length_mm,) if photo.focal_length_mm else tuple(sorted((camera.fx, camera.fy)))
+    return (*sorted((camera.width, camera.height)), *distances)
 
 
 def _seen_from(photo: Photo, point: np.ndarray) -> np.ndarray:  # [3], world -> [3], camera axes

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measuring on photos: those trained on, and those kept out, whose focus distance nobody knows yet.
 
-Where poses learn, those of photos kept out are as far off as all were, and are found in the same way as their focus.
+Where poses and exposures learn, those of photos kept out are found in the same way as their focus.
 """
 
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
-from solver.optics.colour import linear_to_srgb
+from solver.optics.colour import srgb_to_linear
 from solver.training.camera_refinement import CameraRefinement
-from solver.training.losses import photo_loss
+from solver.training.exposures import Exposures
+from solver.training.losses import photo_loss, psnr
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
 
 _POSE_STEPS = 60  # to find the pose of a photo
 _POSE_RATES = (5e-3, 2e-4)  # learning rate at their beginning and end, in the units of `CameraRefinement`
+_CLIPPED = 0.98  # sRGB value from which a pixel does not tell its light
 _GRID = 9  # focus distances tried before the search is refined between the best one's neighbours
 
 
@@ -24,14 +26,7 @@ def psnr_of_photo(scene: Reconstruction, index: int, target: TrainingPhoto, *, d
     with torch.no_grad():
         aperture = scene.aperture(index) if defocused else None
         rendering = scene.photograph(index, view_of_photo(target.photo, scene.device), aperture).rendering
-        squared = (linear_to_srgb(rendering.colour).clamp(0, 1) - target.image).square()
-        if target.mask is None:
-            error = float(squared.mean())
-        elif float(target.mask.sum()) == 0:
-            return None
-        else:
-            error = float((squared * target.mask[..., None]).sum() / (3 * target.mask.sum()))
-    return -10 * float(np.log10(max(error, 1e-10)))
+    return psnr(rendering.colour, target.image, target.mask)
 
 
 def fit_focus(scene: Reconstruction, index: int, target: TrainingPhoto) -> None:
@@ -59,6 +54,21 @@ def fit_focus(scene: Reconstruction, index: int, target: TrainingPhoto) -> None:
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)])
     found = minimize_scalar(error, bounds=bounds, method="bounded", options={"maxiter": 12})
     error(float(found.x))
+
+
+def fit_exposure(scene: Reconstruction, exposures: Exposures, index: int, target: TrainingPhoto) -> None:
+    """Find the exposure of a photo that was not trained on: its light over that of the scene, for each colour.
+
+    Blur and small errors of a pose move light about and leave its sum alone, so that they need not be known.
+    """
+    with torch.no_grad():
+        colour = scene.render(view_of_photo(target.photo, scene.device)).colour.clamp(min=0)
+        tells = (target.image < _CLIPPED).all(-1, keepdim=True)
+        if target.mask is not None:
+            tells = tells * target.mask[..., None]
+        shown, seen = ((tells * light).sum((0, 1)) for light in (srgb_to_linear(target.image), colour))
+        if float(shown.min()) > 0 and float(seen.min()) > 0:
+            exposures.log_gains[index].copy_((shown / seen).log())
 
 
 def fit_pose(

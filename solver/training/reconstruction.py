@@ -14,6 +14,7 @@ from solver.defocus.lens import Lens
 from solver.defocus.pupil import pupil_samples
 from solver.gaussians.model import Gaussians
 from solver.rasterization import Aperture, Backend, RasterizationSettings, Rendering, View, rasterize
+from solver.training.exposures import Exposures
 
 _NEAR_SHARE = 0.02  # of the nearest camera's distance to the scene: closer Gaussians are not drawn
 
@@ -40,6 +41,7 @@ class Reconstruction:
     scene_size: float  # half the width that a camera sees at the centre, scene unit
     active_sh_degree: int
     blurnet: BlurNet | None = None  # where kernels of pixels blur the sharp rendering, in place of the rasterizer
+    exposures: Exposures | None = None  # of the photos, where they were learned
 
     @property
     def device(self) -> torch.device:
@@ -51,7 +53,8 @@ class Reconstruction:
         """Whether every parameter is a finite number; anything else means that the optimization diverged."""
         lens = (*self.lens.log_pupil_diameters, *self.lens.inverse_focus_distances)
         network = () if self.blurnet is None else tuple(self.blurnet.parameters())
-        parameters = (*self.gaussians.tensors().values(), self.background, *lens, *network)
+        gains = () if self.exposures is None else tuple(self.exposures.log_gains)
+        parameters = (*self.gaussians.tensors().values(), self.background, *lens, *network, *gains)
         poses = [photo.world_to_camera for photo in self.capture.photos]
         principal_distances = [(photo.camera.fx, photo.camera.fy) for photo in self.capture.photos]
         return bool(np.isfinite(poses).all() and np.isfinite(principal_distances).all()) and all(
@@ -101,11 +104,18 @@ class Reconstruction:
             extras: further features of the Gaussians to composite.
         """
         if aperture is None or self.blurnet is None:
-            return Photograph(self.render(view, aperture, extras))
+            return Photograph(self.exposed(self.render(view, aperture, extras), photo))
         sharp = self.render(view, None, extras)
         depth = depth_of_pixels(sharp, self.centre_depth(view.world_to_camera))
         variance, log_factor = self.kernel_variance(photo, view, depth, aperture)
-        return Photograph(replace(sharp, colour=blur(sharp.colour, variance, clarity)), log_factor)
+        blurred = replace(sharp, colour=blur(sharp.colour, variance, clarity))
+        return Photograph(self.exposed(blurred, photo), log_factor)
+
+    def exposed(self, rendering: Rendering, photo: int) -> Rendering:
+        """The rendering with the exposure of a photo."""
+        if self.exposures is None:
+            return rendering
+        return replace(rendering, colour=self.exposures.exposed(rendering.colour, photo))
 
     def kernel_variance(
         self,

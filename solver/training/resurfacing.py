@@ -134,7 +134,8 @@ def colours_in_focus(
         better = blur < smallest[points]
         points, rows, columns = points[better], rows[better], columns[better]
         smallest[points] = blur[better]
-        colours[points] = srgb_to_linear(entry.image.cpu().numpy()[rows, columns])
+        light = srgb_to_linear(entry.image.cpu().numpy()[rows, columns])
+        colours[points] = light if scene.exposures is None else light / scene.exposures.gains(index)
     return views >= _LEAST_VIEWS, colours
 
 

@@ -3,8 +3,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +29,21 @@ from solver.rasterization import Aperture, Backend, Rendering, View
 from solver.training.camera_refinement import CameraRefinement
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
 from solver.training.depth_spread import depth_spread, squared_depths
-from solver.training.held_out import fit_focus, fit_pose
+from solver.training.exposures import Exposures
+from solver.training.held_out import fit_exposure, fit_focus, fit_pose
 from solver.training.losses import photo_loss
 from solver.training.photos import Beside, TrainingPhoto, load_training_photos
 from solver.training.preview import write_preview
 from solver.training.reconstruction import Reconstruction, view_of_photo
 from solver.training.resurfacing import resurface
+from solver.training.torch_threads import single_threaded_torch
 
 _OUTSIDE_SHARE = 0.25  # of the photos that see a Gaussian: if so many masks exclude it, it is not the subject
 _LENS_START_SHARE = 0.1  # the lens learns at full rate from this part of the run on
 _FINAL_LENS_RATE = 0.1  # of the lens's learning rates, at the end
 _POSES_START_SHARE = 0.05  # of the run, in which the cameras' learning rates rise to their full
 _FINAL_POSES_RATE = 0.01  # of the cameras' learning rates, at the end
+_FINAL_EXPOSURE_RATE = 0.03  # of the exposures' learning rate, at the end
 _UNCLEAR_WEIGHT = 0.1  # of pixels where a photo is blurred, while geometry comes from its sharp parts
 
 
@@ -107,6 +109,8 @@ class Trainer:
             active_sh_degree=0,
             blurnet=blurnet,
         )
+        if learns_exposure(settings):
+            self.scene.exposures = Exposures.equal(len(self.photos), self.training_indices, device)
         self.cameras: CameraRefinement | None = None
         if refines_cameras(settings, capture):
             self.cameras = CameraRefinement.none_yet(capture.photos, centre, size, self.training_indices, device)
@@ -119,7 +123,7 @@ class Trainer:
             Cancelled: after a checkpoint was written.
         """
         settings, total = self.settings, self.settings.iterations
-        with self.cancellation.deferred(), _single_threaded_torch(self.scene.device):
+        with self.cancellation.deferred(), single_threaded_torch(self.scene.device):
             while self.step < total:
                 loss = self.train_one_step()
                 self.step += 1
@@ -171,6 +175,8 @@ class Trainer:
         if photograph.log_factor is not None:
             excess = photograph.log_factor.square().mean()
             regularization = regularization + settings.blurnet_regularization * excess
+        if scene.exposures is not None:
+            regularization = regularization + settings.exposure_regularization * scene.exposures.penalty(index)
         if target.beside is not None:
             spread_by = aperture if photograph.log_factor is None else None  # BlurNet's alpha is a sharp rendering's
             spill = alpha_outside_mask(rendering, target.beside, spread_by, fx)
@@ -183,6 +189,8 @@ class Trainer:
             scene.background.clamp_(min=0)  # below, where it is drawn as black, no gradient would bring it back
         if self.cameras is not None:
             self.cameras.settle()
+        if scene.exposures is not None:
+            scene.exposures.settle()
 
         value = float(loss.detach())
         if not np.isfinite(value):
@@ -200,24 +208,36 @@ class Trainer:
             self._resurface()
         return value
 
-    def fit_held_out(self) -> None:
-        """Find the focus of the photos that were not trained on and, where poses learn, their poses.
+    def fit_held_out(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        """Find the focus of the photos that were not trained on and, where they learn, their exposures and poses.
 
         What was found before is forgotten first, so that a finished run that is resumed finds the same again.
+
+        Args:
+            progress: called with (photos done, photos held out).
         """
         held_out = [index for index in range(len(self.photos)) if is_held_out(index, self.settings)]
         if self.cameras is not None:
             for index in held_out:
                 self.cameras.forget(index)
             self._adopt_cameras()
-        for index in held_out:
-            if uses_defocus(self.settings):
-                fit_focus(self.scene, index, self.photos[index])
-            if self.cameras is not None:
-                fit_pose(self.scene, self.cameras, index, self.photos[index], uses_defocus(self.settings))
-                self._adopt_cameras()
-                if uses_defocus(self.settings):
-                    fit_focus(self.scene, index, self.photos[index])
+        with single_threaded_torch(self.scene.device):
+            for done, index in enumerate(held_out):
+                self._fit_photo(index)
+                progress(done + 1, len(held_out))
+
+    def _fit_photo(self, index: int) -> None:
+        self._fit_light(index)
+        if self.cameras is not None:
+            fit_pose(self.scene, self.cameras, index, self.photos[index], uses_defocus(self.settings))
+            self._adopt_cameras()
+            self._fit_light(index)
+
+    def _fit_light(self, index: int) -> None:
+        if self.scene.exposures is not None:
+            fit_exposure(self.scene, self.scene.exposures, index, self.photos[index])
+        if uses_defocus(self.settings):
+            fit_focus(self.scene, index, self.photos[index])
 
     def _view(self, index: int) -> View:
         if self.cameras is not None:
@@ -313,13 +333,16 @@ class Trainer:
                 {"params": self.cameras.log_focal_factors, "name": "focal"},
             ]
             self._other_optimizers.append(torch.optim.Adam(cameras, lr=0.0, betas=(0.8, 0.99), eps=1e-15))
+        if scene.exposures is not None:
+            gains = [{"params": scene.exposures.log_gains, "name": "exposure"}]
+            self._other_optimizers.append(torch.optim.Adam(gains, lr=0.0, betas=(0.8, 0.99), eps=1e-15))
         if scene.blurnet is not None:
             rate = self.settings.blurnet_rate
             self._other_optimizers.append(torch.optim.Adam(scene.blurnet.parameters(), lr=rate))
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Of the Gaussians, of background and lens, then of the cameras and of BlurNet where they learn."""
+        """Of the Gaussians, of background and lens, then of cameras, exposures and BlurNet where they learn."""
         return [self.gaussian_optimizer, *self._other_optimizers]
 
     def _set_learning_rates(self, part: float) -> None:
@@ -335,6 +358,7 @@ class Trainer:
             "focus": settings.focus_rate * self.focus_unit * lens_rate,
             "poses": settings.pose_rate * poses_rate,
             "focal": settings.focal_rate * poses_rate,
+            "exposure": settings.exposure_rate * _FINAL_EXPOSURE_RATE**part,
         }
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -368,6 +392,7 @@ class Trainer:
         with torch.no_grad():
             shown = self.training_photos[0]
             rendering = self.scene.render(view_of_photo(shown.photo, self.scene.device))
+            rendering = self.scene.exposed(rendering, self.training_indices[0])
         write_preview(self.preview_path, shown.image, linear_to_srgb(rendering.colour))
         self.reporter.preview(self.preview_path)
 
@@ -514,6 +539,11 @@ def refines_cameras(settings: ReconstructionSettings, capture: Capture) -> bool:
     return settings.refine_poses == "on" or (settings.refine_poses == "auto" and capture.poses_found)
 
 
+def learns_exposure(settings: ReconstructionSettings) -> bool:
+    """Whether exposure and white balance of each photo learn too; sharp training images all have the same."""
+    return settings.learn_exposure == "on" or (settings.learn_exposure == "auto" and settings.train_on == "photos")
+
+
 def scene_state(scene: Reconstruction) -> dict[str, Any]:
     """The part of a checkpoint that rendering needs."""
     lens = scene.lens
@@ -529,6 +559,7 @@ def scene_state(scene: Reconstruction) -> dict[str, Any]:
         "scene_size": float(scene.scene_size),
         "active_sh_degree": scene.active_sh_degree,
         "blurnet": None if scene.blurnet is None else dict(scene.blurnet.state_dict()),
+        "log_gains": None if scene.exposures is None else [tensor.detach() for tensor in scene.exposures.log_gains],
     }
 
 
@@ -541,6 +572,8 @@ def restore_scene(scene: Reconstruction, content: dict[str, Any]) -> None:
     scene.active_sh_degree = int(content["active_sh_degree"])
     if scene.blurnet is not None:
         scene.blurnet.load_state_dict(content["blurnet"])
+    if scene.exposures is not None:
+        scene.exposures.log_gains = [gain.requires_grad_() for gain in content["log_gains"]]
 
 
 def outside_masks(means: Tensor, photos: list[TrainingPhoto]) -> Tensor:  # [N, 3] -> [N] bool
@@ -589,15 +622,3 @@ def _on_device(lens: Lens, device: torch.device) -> Lens:
         log_pupil_diameters=[tensor.to(device) for tensor in lens.log_pupil_diameters],
         inverse_focus_distances=[tensor.to(device) for tensor in lens.inverse_focus_distances],
     )
-
-
-@contextmanager
-def _single_threaded_torch(device: torch.device) -> Iterator[None]:
-    """On a CPU the rasterizer's threads do the work; torch's own would spin and take the cores from them."""
-    threads = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

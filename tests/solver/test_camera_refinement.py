@@ -94,7 +94,24 @@ def test_at_first_cameras_are_as_given():
     for index, photo in enumerate(cameras.photos):
         assert cameras.photo(index).camera == photo.camera
         np.testing.assert_allclose(cameras.photo(index).world_to_camera, photo.world_to_camera, atol=1e-14)
-    assert cameras.camera_of_photo == [0, 1, 0, 1, 0, 1]
+    assert cameras.lens_of_photo == [0, 1, 0, 1, 0, 1]
+
+
+def test_a_lens_has_one_factor_however_the_camera_was_held_and_focused():
+    """Held upright, focused closer, and with a principal point of its own; another focal length is another lens."""
+    photo = ring(1)[0]
+    across, upright = Camera(60, 40, 90.0, 91.0, 30, 20), Camera(40, 60, 91.0, 90.0, 20, 30)
+    closer = replace(across, fx=93.0, fy=94.0, cx=30.4)
+    unknown = [replace(photo, name=f"c{i}", camera=c) for i, c in enumerate((across, upright, closer))]
+    known = [replace(each, name=f"a{i}", focal_length_mm=60.0) for i, each in enumerate(unknown)]
+    other = replace(photo, name="b", camera=across, focal_length_mm=100.0)
+    cameras = CameraRefinement.none_yet((*known, other, *unknown), np.zeros(3), 3.0, range(7))
+    assert cameras.lens_of_photo == [0, 0, 0, 1, 2, 2, 3]
+    with torch.no_grad():
+        cameras.log_focal_factors[1] += 0.1
+    factors = cameras.summary()["focal_length_factors"]
+    assert [each["photos"] for each in factors] == [["a0", "a1", "a2"], ["b"], ["c0", "c1"], ["c2"]]
+    assert [each["factor"] for each in factors] == pytest.approx([1, math.exp(0.1), 1, 1])
 
 
 def test_view_and_photo_are_the_same_camera():

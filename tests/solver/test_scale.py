@@ -2,15 +2,18 @@
 """Millimetres from blur: softness is seen through, weak cues are said to be weak, and other sources take precedence."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from solver.capture.types import Scale
 from solver.config import settings_for
 from solver.events import Reporter
 from solver.optics.scale import LOG_FACTORS, Estimate, PupilErrors, combined, pupil_factor
 from solver.reconstruct import Job, reconstruct
+from solver.training.scale_from_blur import _spread, contradiction
 
 UNIT_MM = 7.3
 
@@ -80,6 +83,27 @@ def test_estimates_are_combined_by_weight_and_doubted_where_they_disagree():
     assert value == pytest.approx(6**0.5)
     assert uncertainty > 0.2
     assert mean((2.0, 0.1), (3.0, 0.4))[0] < 2.1
+
+
+@pytest.mark.parametrize("bracket", [2, 3, 5, 6])
+def test_photos_of_all_steps_of_a_bracket_are_looked_at(bracket):
+    """Of many photos, sorted by pose and then by focus, as a camera's names are; a fixed step would miss some."""
+    members = list(range(100, 100 + 60))
+    chosen = _spread(members, 12)
+    assert len(set(chosen)) == 12
+    assert chosen == sorted(chosen) == _spread(members, 12)
+    assert {index % bracket for index in chosen} == set(range(bracket))
+    assert np.diff(chosen).max() < 10
+    assert _spread(members[:12], 12) == members[:12]
+
+
+def test_a_contradicted_unit_is_told():
+    known = Scale(2.0, "markers", 0.01)
+    assert contradiction(known, Scale(2.2, "blur", 0.06)) is None
+    told = contradiction(known, Scale(2.8, "blur", 0.06))
+    assert "40 % larger than the markers say" in told
+    assert contradiction(replace(known, relative_uncertainty=0.2), Scale(2.8, "blur", 0.06)) is None
+    assert "30 % smaller than the file of cameras says" in contradiction(Scale(2.0, "file"), Scale(1.4, "blur", 0.06))
 
 
 def scaled_capture(source: Path, folder: Path, *, says_unit: bool) -> Path:
