@@ -89,7 +89,7 @@ def surface_of(
     low, high = box
     voxel = max(float((high - low).max() / resolution), _pixel_footprint(photos, depths))
     shape = np.maximum(np.ceil((high - low) / voxel).astype(int) + 1, 2)
-    trusted = [_without_depth_edges(depth, photo.camera) for photo, depth in zip(photos, depths, strict=True)]
+    trusted = [without_depth_edges(depth, photo.camera) for photo, depth in zip(photos, depths, strict=True)]
     distance = np.ones(shape, np.float32)
     seen_by = np.zeros(shape, np.uint16)
     for done, (photo, depth) in enumerate(zip(photos, trusted, strict=True)):
@@ -135,7 +135,7 @@ def _pixel_footprint(photos: Sequence[Photo], depths: Sequence[np.ndarray]) -> f
     )
 
 
-def _without_depth_edges(depth: np.ndarray, camera: Camera) -> np.ndarray:  # [H, W] -> [H, W]
+def without_depth_edges(depth: np.ndarray, camera: Camera) -> np.ndarray:  # [H, W] -> [H, W]
     """The depth map with 0 where it changes faster than a surface does."""
     nearest = minimum_filter(np.where(depth > 0, depth, np.inf), size=3)
     farthest = maximum_filter(np.where(depth > 0, depth, -np.inf), size=3)
