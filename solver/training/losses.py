@@ -5,6 +5,8 @@ Images are compared as people and metrics see them: both are encoded with the sR
 have happened in linear light.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
@@ -38,6 +40,23 @@ def photo_loss(
     difference = (weights[..., None] * (encoded - photo).abs()).sum()
     dissimilarity = (weights * (1 - ssim_map(encoded, photo))).sum()
     return ((1 - ssim_weight) * difference + ssim_weight / 2 * dissimilarity) / (3 * weights.sum().clamp(min=1))
+
+
+def psnr(
+    rendering: Tensor,  # [H, W, 3], linear light
+    photo: Tensor,  # [H, W, 3], sRGB
+    mask: Tensor | None,  # [H, W], 1 where the photo counts
+) -> float | None:
+    """Of a rendering against a photo, in sRGB, dB, over the mask; None where that is empty."""
+    with torch.no_grad():
+        squared = (linear_to_srgb(rendering).clamp(0, 1) - photo).square()
+        if mask is None:
+            error = float(squared.mean())
+        elif float(mask.sum()) == 0:
+            return None
+        else:
+            error = float((squared * mask[..., None]).sum() / (3 * mask.sum()))
+    return -10 * math.log10(max(error, 1e-10))
 
 
 def ssim_map(a: Tensor, b: Tensor) -> Tensor:  # [H, W, C], [H, W, C] -> [C, H, W]

@@ -31,7 +31,8 @@ from solver.training.checkpoint import load_checkpoint, save_checkpoint
 from solver.training.depth_spread import depth_spread, squared_depths
 from solver.training.exposures import Exposures
 from solver.training.held_out import fit_exposure, fit_focus, fit_pose
-from solver.training.losses import photo_loss
+from solver.training.history import History
+from solver.training.losses import photo_loss, psnr
 from solver.training.photos import Beside, TrainingPhoto, load_training_photos
 from solver.training.preview import write_preview
 from solver.training.reconstruction import Reconstruction, view_of_photo
@@ -73,6 +74,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self._queue: list[int] = []
 
+        self.history = History(settings.iterations)
         centre, size = scene_centre(capture.photos), scene_size(capture)
         training_capture = capture.with_photos(tuple(capture.photos[i] for i in self.training_indices))
         gaussians = initialize(
@@ -217,6 +219,8 @@ class Trainer:
             progress: called with (photos done, photos held out).
         """
         held_out = [index for index in range(len(self.photos)) if is_held_out(index, self.settings)]
+        measured = psnr(rendering.colour, target.image, target.mask) if self.history.measures(self.step) else None
+        self.history.add(self.step, value, measured)
         if self.cameras is not None:
             for index in held_out:
                 self.cameras.forget(index)
@@ -432,6 +436,7 @@ class Trainer:
                 f"the checkpoint belongs to other {'photos' if same_poses else 'poses'}",
                 where=self.checkpoint_path,
                 remedy="run without --resume",
+                "history": self.history.state(),
             )
         previous, wanted = json.loads(content["settings"]), dataclasses.asdict(self.settings)
         changed = sorted(name for name in wanted if wanted[name] != previous.get(name))
@@ -476,6 +481,7 @@ def initial_background(photos: list[TrainingPhoto]) -> Tensor:
 
 def focus_weights(
     rendering: Rendering, aperture: Aperture, principal_distance_px: float, half_weight_coc_px: float
+        self.history.restore(content.get("history"))
 ) -> Tensor:  # [H, W]
     """How much each pixel counts, falling with its circle of confusion; 1 on average.
 
