@@ -71,10 +71,10 @@ class Trainer:
         self.training_indices = [i for i in range(len(self.photos)) if not is_held_out(i, settings)]
         self.training_photos = [self.photos[i] for i in self.training_indices]
         self.step = 0
+        self.history = History(settings.iterations)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self._queue: list[int] = []
 
-        self.history = History(settings.iterations)
         centre, size = scene_centre(capture.photos), scene_size(capture)
         training_capture = capture.with_photos(tuple(capture.photos[i] for i in self.training_indices))
         gaussians = initialize(
@@ -200,6 +200,8 @@ class Trainer:
                 f"the optimization diverged at step {self.step}",
                 remedy="lower the learning rates (--set means_rate=...) or report the capture",
             )
+        measured = psnr(rendering.colour, target.image, target.mask) if self.history.measures(self.step) else None
+        self.history.add(self.step, value, measured)
 
         densifies = part < settings.densify_until
         if densifies:
@@ -219,8 +221,6 @@ class Trainer:
             progress: called with (photos done, photos held out).
         """
         held_out = [index for index in range(len(self.photos)) if is_held_out(index, self.settings)]
-        measured = psnr(rendering.colour, target.image, target.mask) if self.history.measures(self.step) else None
-        self.history.add(self.step, value, measured)
         if self.cameras is not None:
             for index in held_out:
                 self.cameras.forget(index)
@@ -417,6 +417,7 @@ class Trainer:
                 "generator": self.generator.get_state(),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
                 "cameras": None if self.cameras is None else self.cameras.state(),
+                "history": self.history.state(),
             },
         )
 
@@ -436,7 +437,6 @@ class Trainer:
                 f"the checkpoint belongs to other {'photos' if same_poses else 'poses'}",
                 where=self.checkpoint_path,
                 remedy="run without --resume",
-                "history": self.history.state(),
             )
         previous, wanted = json.loads(content["settings"]), dataclasses.asdict(self.settings)
         changed = sorted(name for name in wanted if wanted[name] != previous.get(name))
@@ -462,6 +462,7 @@ class Trainer:
         self.step, self._queue = content["step"], list(content["queue"])
         self.focus_unit = content["focus_unit"]
         self.generator.set_state(content["generator"].cpu())
+        self.history.restore(content.get("history"))
 
 
 def is_held_out(index: int, settings: ReconstructionSettings) -> bool:
@@ -481,7 +482,6 @@ def initial_background(photos: list[TrainingPhoto]) -> Tensor:
 
 def focus_weights(
     rendering: Rendering, aperture: Aperture, principal_distance_px: float, half_weight_coc_px: float
-        self.history.restore(content.get("history"))
 ) -> Tensor:  # [H, W]
     """How much each pixel counts, falling with its circle of confusion; 1 on average.
 
