@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from solver.capture.distortion import Distortion
-from solver.capture.images import IMAGE_SUFFIXES
+from solver.capture.images import IMAGE_SUFFIXES, image_size, orientation_of
 from solver.capture.photos import list_images
 from solver.capture.types import Camera, UnregisteredPhoto
 from solver.errors import SolverError
@@ -108,6 +108,24 @@ def find_named(labels: Sequence[str], folders: Sequence[Path], file: Path) -> di
     if count > 1:
         raise SolverError(f"{count} cameras name the photo {path.name}", where=file, remedy="rename the photos")
     return found
+
+
+def with_header(found: Mapping[str, Path]) -> tuple[dict[str, Path], list[UnregisteredPhoto]]:
+    """Those of the photos found, by label, whose size and orientation can be read, and the others with the reason.
+
+    Raises:
+        SolverError: of the first photo, where that is so of none.
+    """
+    readable, errors = {}, {}
+    for label, image in found.items():
+        try:
+            image_size(image), orientation_of(image)
+            readable[label] = image
+        except SolverError as error:
+            errors[label] = error
+    if errors and not readable:
+        raise next(iter(errors.values()))
+    return readable, [UnregisteredPhoto(photo_name(label), error.what) for label, error in errors.items()]
 
 
 def missing_photos(labels: Sequence[str], found: Mapping[str, Path]) -> list[UnregisteredPhoto]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from solver.capture.images import decode, decode_mask, decode_mask_as_stored
+from solver.capture.images import decode, decode_mask, decode_mask_as_stored, eight_bits
 from solver.capture.types import Camera
 from solver.errors import SolverError
 from solver.files import written_aside
@@ -318,7 +318,5 @@ def undistort(
             where=source,
             remedy="use the image that the camera was found with",
         )
-    if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     with written_aside(target) as temporary:
-        Image.fromarray(lens.undistort(pixels)).save(temporary, compress_level=1)
+        Image.fromarray(lens.undistort(eight_bits(pixels))).save(temporary, compress_level=1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from solver.capture.background import run_watched
-from solver.capture.images import decode, decode_mask
+from solver.capture.images import decode, decode_mask, eight_bits, image_size
 from solver.capture.turning import turned
 
 if TYPE_CHECKING:
@@ -72,12 +72,11 @@ def write_copies(
     if masks:
         (folder / "masks").mkdir()
     for done, (name, photo) in enumerate(photos.items()):
-        pixels = decode(photo)
-        if pixels.dtype == np.uint16:
-            pixels = (pixels // 257).astype(np.uint8)
+        pixels = eight_bits(decode(photo, at_least=max_size))
         image = Image.fromarray(turned(pixels) if name in across else pixels)
-        scale = 2.0 if 2 * max(image.size) <= double_up_to else min(1.0, max_size / max(image.size))
-        size = (round(image.width * scale), round(image.height * scale))
+        own = image_size(photo)[:: -1 if name in across else 1]  # what was decoded may be smaller already
+        scale = 2.0 if 2 * max(own) <= double_up_to else min(1.0, max_size / max(own))
+        size = (round(own[0] * scale), round(own[1] * scale))
         filtering = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
         image.resize(size, filtering).save(folder / "images" / name, compress_level=1)
         if masks:

@@ -19,7 +19,16 @@ import numpy as np
 
 from solver.capture.colour_profiles import MatrixProfile, adobe_rgb, by_littlecms, matrix_profile, to_srgb
 from solver.capture.photo_cache import key_of, photo_cache
-from solver.capture.raw import MAX_PIXELS, RAW_SUFFIXES, check_raw, develop, is_raw, raw_size, white_balance
+from solver.capture.raw import (
+    MAX_PIXELS,
+    RAW_SUFFIXES,
+    check_raw,
+    develop,
+    is_raw,
+    raw_orientation,
+    raw_size,
+    white_balance,
+)
 from solver.capture.types import Camera, Photo
 from solver.errors import SolverError
 from solver.optics.colour import linear_to_srgb, srgb_to_linear
@@ -33,6 +42,7 @@ __all__ = [
     "check_image",
     "decode",
     "decode_mask",
+    "eight_bits",
     "image_size",
     "linear_to_srgb",
     "load_mask",
@@ -112,13 +122,13 @@ def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
 
     Args:
         path: the image.
-        upright: whether EXIF's orientation counts; raw photos are always upright.
+        upright: whether EXIF's orientation counts, or the way the sensor of a raw photo lay.
 
     Raises:
         SolverError: see `open_image` and `open_raw`.
     """
     if is_raw(path):
-        return raw_size(path)
+        return raw_size(path, upright=upright)
     with open_image(path) as image:
         width, height = image.size
         is_upright = image.format == "TIFF"  # Pillow turns it by itself
@@ -127,13 +137,13 @@ def image_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
 
 
 def orientation_of(path: Path) -> int:
-    """EXIF's orientation, 1 to 8, that the pixels as stored still need; 1 for raw photos, which are always upright.
+    """EXIF's orientation, 1 to 8, that the pixels as stored still need.
 
     Raises:
         SolverError: see `open_image` and `open_raw`.
     """
     if is_raw(path):
-        return 1
+        return raw_orientation(path)
     with open_image(path) as image:
         return _orientation(image)
 
@@ -167,14 +177,13 @@ def decode(path: Path, at_least: int | None = None, *, upright: bool = True) -> 
     16 bits are kept for PNG and TIFF, and are what raw photos are developed to. Another colour space than sRGB, by the
     photo's profile, is converted. Where the longest side need only have `at_least` so many pixels, a JPEG is decoded at
     a half, a quarter or an eighth of its size, and a raw photo at a half, in a fraction of the time and the memory.
-    Without `upright` the pixels are left as they are stored, whatever EXIF's orientation; only raw photos are
-    upright all the same.
+    Without `upright` the pixels are left as they are stored, whatever EXIF's orientation.
 
     Raises:
         SolverError: see `open_image` and `open_raw`.
     """
     if is_raw(path):
-        return develop(path, at_least)
+        return develop(path, at_least, upright=upright)
     with open_image(path) as image:
         if at_least is not None:
             scale = at_least / max(image.size)
@@ -336,10 +345,17 @@ def decode_mask(path: Path) -> np.ndarray:
     with open_image(path) as image:
         orientation = 1 if image.format == "TIFF" else _orientation(image)
         if image.mode.startswith("I"):
-            pixels = (np.asarray(image).clip(0, 65535) // 257).astype(np.uint8)
+            pixels = eight_bits(np.asarray(image).clip(0, 65535))
         else:
             pixels = np.asarray(image.convert("L"))
     return _upright(pixels[..., None], orientation)[..., 0]
+
+
+def eight_bits(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of 16 bits (of any integer type), or of 8, as the nearest of 8: uint8."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def load_photo(photo: Photo, width: int, height: int) -> np.ndarray:

@@ -219,21 +219,27 @@ def _take_out_misplaced(model: "pycolmap.Reconstruction", database: Path) -> set
 
     A match counts as explained where each of its points is near the other's epipolar line.
     """
-    explained = _explained_matches(model, database)
+    beside: dict[int, dict[int, np.ndarray]] = {image_id: {} for image_id in model.reg_image_ids()}
+    for (first, second), counts in _explained_matches(model, database).items():
+        beside[first][second] = beside[second][first] = np.array(counts)
+    sums = {image_id: sum(others.values(), np.zeros(2, int)) for image_id, others in beside.items()}
     taken: set[str] = set()
     while model.num_reg_images() > MINIMUM_PHOTOS:
-        support = {}
-        for image_id in model.reg_image_ids():
-            own = [counts for pair, counts in explained.items() if image_id in pair]
-            total = sum(matches for _, matches in own)
+
+        def support(image_id: int) -> float:
+            good, total = sums[image_id]
             few = model.image(image_id).num_points3D < _LEAST_POINTS
-            support[image_id] = 0.0 if few or not total else sum(good for good, _ in own) / total
-        worst = min(support, key=lambda image_id: (support[image_id], image_id))
-        if support[worst] >= _AGREEMENT:
+            return 0.0 if few or not total else good / total
+
+        worst = min(sums, key=lambda image_id: (support(image_id), image_id))
+        if support(worst) >= _AGREEMENT:
             break
         taken.add(model.image(worst).name)
         model.deregister_frame(model.image(worst).frame_id)
-        explained = {pair: counts for pair, counts in explained.items() if worst not in pair}
+        del sums[worst]
+        for other, counts in beside.pop(worst).items():
+            if other in sums:
+                sums[other] = sums[other] - counts
     return taken
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from solver.capture.images import decode, image_size
+from solver.capture.images import decode, eight_bits, image_size
 from solver.capture.sightings import Sighted, distance, noise_px, sight
 from solver.capture.types import Camera, Photo
 from solver.optics.colour import srgb_to_linear
@@ -156,15 +156,12 @@ def _grey(path: Path) -> tuple[np.ndarray, float]:
     """The photo in grey at the size to look at, [H, W] uint8, and by how much the file is larger."""
     import cv2
 
-    pixels = decode(path)
-    if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    scale = max(1.0, max(grey.shape) / _LOOK_SIZE)
-    if scale > 1:
-        size = (round(grey.shape[1] / scale), round(grey.shape[0] / scale))
+    grey = cv2.cvtColor(eight_bits(decode(path, at_least=_LOOK_SIZE)), cv2.COLOR_RGB2GRAY)
+    smaller = max(1.0, max(grey.shape) / _LOOK_SIZE)
+    if smaller > 1:
+        size = (round(grey.shape[1] / smaller), round(grey.shape[0] / smaller))
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    return grey, scale
+    return grey, max(image_size(path)) / max(grey.shape)
 
 
 def _refined(grey: np.ndarray, corners: np.ndarray) -> np.ndarray | None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from solver.capture import keeping
 from solver.capture.features import Progress
-from solver.capture.images import decode
+from solver.capture.images import decode, eight_bits, image_size
 from solver.capture.types import Capture
 from solver.errors import SolverError
 from solver.events import Reporter
@@ -67,9 +67,8 @@ def make_masks(photos: Mapping[str, Path], folder: Path, progress: Progress) -> 
 
     thumbnails, sizes = {}, {}
     for name, photo in photos.items():
-        pixels = decode(photo)
-        sizes[name] = (pixels.shape[1], pixels.shape[0])
-        thumbnails[name] = thumbnail(pixels)
+        sizes[name] = image_size(photo)
+        thumbnails[name] = thumbnail(decode(photo, at_least=_SIZE))
         progress(len(thumbnails), 2 * len(photos))
     distances = {name: distance_from_plain(pixels) for name, pixels in thumbnails.items()}
     all_plain = sum(plain for _, plain in distances.values()) >= _CONFIDENT_SHARE * len(photos)
@@ -143,8 +142,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 
     scale = min(1.0, _SIZE / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return small if small.dtype == np.uint8 else (small // 257).astype(np.uint8)
+    return eight_bits(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 
 def distance_from_plain(pixels: np.ndarray) -> tuple[np.ndarray, bool]:

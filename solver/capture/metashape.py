@@ -31,6 +31,7 @@ from solver.capture.camera_file import (
     photo_folders,
     photo_name,
     read_text,
+    with_header,
 )
 from solver.capture.distortion import Distortion
 from solver.capture.images import image_size, orientation_of
@@ -64,7 +65,7 @@ def is_cameras(path: Path) -> bool:
 def read_cameras(path: Path, *, photos: Path | None = None) -> CameraFile:
     """Read the cameras that Metashape exported, with their photos.
 
-    Cameras that are disabled or were not aligned, or whose photo is missing, become unregistered photos.
+    Cameras that are disabled or were not aligned, or whose photo is missing or broken, become unregistered photos.
 
     Args:
         path: the XML file.
@@ -99,8 +100,9 @@ def read_cameras(path: Path, *, photos: Path | None = None) -> CameraFile:
             del cameras[label]
             unregistered.append(UnregisteredPhoto(photo_name(label), "aligned in another component than most"))
     found = find_named(list(cameras), photo_folders(path, photos), path)
+    usable, broken = with_header(found)
     frames = []
-    for label, image in found.items():
+    for label, image in usable.items():
         camera, place = cameras[label], f"{path}, camera {label}"
         sensor = lenses.get(camera.get("sensor_id", ""))
         if sensor is None:
@@ -115,7 +117,7 @@ def read_cameras(path: Path, *, photos: Path | None = None) -> CameraFile:
     return CameraFile(
         sorted(frames, key=lambda frame: frame.name),
         unit_mm=_METRE_MM if metric else None,
-        unregistered=(*unregistered, *missing_photos(list(cameras), found)),
+        unregistered=(*unregistered, *broken, *missing_photos(list(cameras), found)),
     )
 
 

@@ -90,7 +90,9 @@ def find_photos(path: Path, reporter: Reporter) -> dict[str, Path]:
     for entry in _named_like_images(folder):
         if entry.is_symlink() and not entry.is_file() and not entry.is_dir():
             reporter.warning(f"{entry}: the link leads to no file; it was left out")
-    images = _of_one_kind(images, reporter)
+    images, told = of_one_kind(images)
+    if told is not None:
+        reporter.warning(told)
     stem, count = Counter(image.stem for image in images).most_common(1)[0]
     if count > 1:
         names = " and ".join(image.name for image in images if image.stem == stem)
@@ -179,17 +181,18 @@ def shared_camera(image: Path) -> SharedCamera:
     return SharedCamera(max(size), min(size), " ".join(words).strip() if exif.model else "")
 
 
-def _of_one_kind(images: list[Path], reporter: Reporter) -> list[Path]:
-    """The raw ones, where the camera wrote each photo raw and as a JPEG; the JPEGs, where some are not there raw."""
+def of_one_kind(images: Sequence[Path]) -> tuple[list[Path], str | None]:
+    """The raw ones, where the camera wrote each photo raw and as a JPEG; the JPEGs, where some are not there raw.
+
+    And a sentence that says so, where any are left out.
+    """
     raw = [image for image in images if image.suffix.lower() in RAW_SUFFIXES]
     other = [image for image in images if image not in raw]
     raw_stems, other_stems = {image.stem for image in raw}, {image.stem for image in other}
     if not raw_stems & other_stems:
-        return images
+        return list(images), None
     if other_stems <= raw_stems:
-        reporter.warning(f"{len(other)} photos are there raw and in another format; the raw ones are used")
-        return raw
+        return raw, f"{len(other)} photos are there raw and in another format; the raw ones are used"
     if raw_stems <= other_stems:
-        reporter.warning(f"{len(raw)} of {len(other)} photos are there raw as well; the others are used for all")
-        return other
-    return images
+        return other, f"{len(raw)} of {len(other)} photos are there raw as well; the others are used for all"
+    return list(images), None

@@ -35,6 +35,7 @@ RAW_SUFFIXES = frozenset(
 )
 MAX_PIXELS = 178_000_000  # refused by the header, before memory is taken
 
+_ORIENTATION_OF_FLIP = {3: 3, 5: 8, 6: 6}  # LibRaw's code of half and quarter turns -> EXIF's
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"  # what a photo with a raw photo's suffix may be instead
 _EXIF_FOLDER = 0x8769
 _MAKE, _MODEL = 0x010F, 0x0110
@@ -88,15 +89,25 @@ def open_raw(path: Path) -> "Iterator[rawpy.RawPy]":
         ) from None
 
 
-def raw_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels of the upright image, from the header alone.
+def raw_size(path: Path, *, upright: bool = True) -> tuple[int, int]:
+    """Width and height in pixels of the image, from the header alone; as the sensor lay without `upright`.
 
     Raises:
         SolverError: see `open_raw`.
     """
     with open_raw(path) as raw:
         size = raw.sizes.iwidth, raw.sizes.iheight
-        return size[::-1] if raw.sizes.flip in (5, 6) else size
+        return size[::-1] if upright and raw.sizes.flip in (5, 6) else size
+
+
+def raw_orientation(path: Path) -> int:
+    """EXIF's orientation, 1 to 8, that the sensor's pixels need to be upright.
+
+    Raises:
+        SolverError: see `open_raw`.
+    """
+    with open_raw(path) as raw:
+        return _ORIENTATION_OF_FLIP.get(raw.sizes.flip, 1)
 
 
 def check_raw(path: Path) -> None:
@@ -109,8 +120,10 @@ def check_raw(path: Path) -> None:
         raw.unpack()
 
 
-def develop(path: Path, at_least: int | None = None) -> np.ndarray:
-    """The upright image, [H, W, 3] uint16, sRGB with its transfer function; highlights are clipped.
+def develop(path: Path, at_least: int | None = None, *, upright: bool = True) -> np.ndarray:
+    """The image, [H, W, 3] uint16, sRGB with its transfer function; highlights are clipped.
+
+    Without `upright` it lies as the sensor did.
 
     Where the longest side need only have `at_least` so many pixels, and half of its own are enough, each two by two of
     the sensor's pixels become one, ten times as fast.
@@ -127,6 +140,7 @@ def develop(path: Path, at_least: int | None = None) -> np.ndarray:
             # Twice as fast as LibRaw's usual one; reduced to the size worked at, they are alike.
             demosaic_algorithm=rawpy.DemosaicAlgorithm.PPG,
             user_wb=list(balance),
+            user_flip=None if upright else 0,
             no_auto_bright=True,
             adjust_maximum_thr=0,  # the white level is the camera's, not the brightest pixel's
             gamma=(2.4, 12.92),  # sRGB's
@@ -137,22 +151,22 @@ def develop(path: Path, at_least: int | None = None) -> np.ndarray:
 def white_balance(path: Path) -> tuple[float, ...]:
     """Multipliers of the sensor's colours, [4], of the first raw photo of the same camera in the folder of `path`."""
     camera, own = _camera_and_balance(path)
-    for other in _raw_photos_beside(path):
+    for other in _raw_photos_in(path.parent):
         its_camera, balance = _camera_and_balance(other)
         if its_camera == camera and balance is not None:
             return balance
     return own or (1.0, 1.0, 1.0, 1.0)  # without its own it cannot be read; opening it will say why
 
 
-def _raw_photos_beside(path: Path) -> list[Path]:
+def _raw_photos_in(folder: Path) -> "Iterator[Path]":
+    """The raw photos right in a folder, by name; only those that are asked for are opened."""
     try:
-        return sorted(file for file in path.parent.iterdir() if not file.name.startswith(".") and _is_raw_file(file))
+        named = [file for file in folder.iterdir() if file.suffix.lower() in RAW_SUFFIXES and file.name[0] != "."]
     except OSError:
-        return []
-
-
-def _is_raw_file(path: Path) -> bool:
-    return path.suffix.lower() in RAW_SUFFIXES and path.is_file() and is_raw(path)
+        return
+    for file in sorted(named):
+        if file.is_file() and is_raw(file):
+            yield file
 
 
 def _camera_and_balance(path: Path) -> tuple[tuple[Any, Any], tuple[float, ...] | None]:

@@ -30,6 +30,7 @@ from solver.capture.camera_file import (
     photo_folders,
     photo_name,
     read_text,
+    with_header,
 )
 from solver.capture.distortion import Distortion
 from solver.capture.images import image_size
@@ -59,7 +60,7 @@ def is_cameras(path: Path) -> bool:
 def read_cameras(path: Path, *, photos: Path | None = None) -> CameraFile:
     """Read the cameras that RealityScan exported, with their photos.
 
-    Photos beside the others that have no row, and rows whose photo is missing, become unregistered photos.
+    Photos beside the others that have no row, and rows whose photo is missing or broken, become unregistered photos.
 
     Args:
         path: the CSV file.
@@ -70,8 +71,9 @@ def read_cameras(path: Path, *, photos: Path | None = None) -> CameraFile:
     """
     rows = _rows(path)
     found = find_named(list(rows), photo_folders(path, photos), path)
+    usable, broken = with_header(found)
     frames = []
-    for name, image in found.items():
+    for name, image in usable.items():
         place = f"{path}, {name}"
         camera, distortion = _lens(rows[name], image_size(image), place)
         frames.append(CameraFrame(photo_name(name), camera, _pose(rows[name]), {}, image, distortion))
@@ -87,7 +89,7 @@ def read_cameras(path: Path, *, photos: Path | None = None) -> CameraFile:
     ]
     return CameraFile(
         sorted(frames, key=lambda frame: frame.name),
-        unregistered=(*without, *missing_photos(list(rows), found)),
+        unregistered=(*without, *broken, *missing_photos(list(rows), found)),
     )
 
 

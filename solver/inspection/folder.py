@@ -7,8 +7,7 @@ from pathlib import Path
 from solver.capture.masks import FOLDER_NAME as MASKS
 from solver.capture.masks import find_masks
 from solver.capture.overrides import LensOverrides
-from solver.capture.photos import list_images, photo_folder
-from solver.capture.raw import RAW_SUFFIXES
+from solver.capture.photos import list_images, of_one_kind, photo_folder
 from solver.errors import SolverError
 from solver.events import Reporter
 from solver.inspection.brackets import Views, find_views
@@ -55,7 +54,7 @@ def inspect_folder(
     """
     path, reporter, overrides = Path(path).absolute(), reporter or Reporter(), overrides or LensOverrides()
     reporter.stage("photos", "Looking at the photos")
-    images = _images(path)
+    images = _images(path, reporter)
     mask_of, unreadable = _masks(path, images, masks)
     photos = []
     for done, image in enumerate(images):
@@ -89,8 +88,8 @@ def inspect_folder(
     )
 
 
-def _images(path: Path) -> list[Path]:
-    """The photos of the folder; a raw one that is there in another format too is left out."""
+def _images(path: Path, reporter: Reporter) -> list[Path]:
+    """The photos of the folder, those that a reconstruction would use of photos in two formats."""
     if not path.exists():
         raise SolverError("the folder does not exist", where=path, remedy="check the path")
     if not path.is_dir():
@@ -100,8 +99,10 @@ def _images(path: Path) -> list[Path]:
         raise SolverError(
             "the folder holds no photos", where=path, remedy="choose a folder with JPEG, PNG, TIFF, HEIC or raw files"
         )
-    developed = {image.stem for image in images if image.suffix.lower() not in RAW_SUFFIXES}
-    return [image for image in images if image.suffix.lower() not in RAW_SUFFIXES or image.stem not in developed]
+    chosen, told = of_one_kind(images)
+    if told is not None:
+        reporter.warning(told)
+    return chosen
 
 
 def _masks(path: Path, images: list[Path], given: Path | None) -> tuple[dict[str, Path], dict[str, str]]:

@@ -16,6 +16,7 @@ from solver.capture.reality_capture import read_cameras as read_reality_capture
 from solver.capture.types import Camera
 from solver.errors import SolverError
 from solver.events import Reporter
+from solver.optics.colour import srgb_to_linear
 
 WIDTH, HEIGHT = 320, 240
 SCALE, TURN, SHIFT = 0.37, Rotation.from_euler("xyz", [20, -130, 65], degrees=True).as_matrix(), [4.0, -3.0, 2.0]
@@ -230,6 +231,35 @@ def test_metashapes_cameras_are_of_the_pixels_as_stored(write, folder, scene, tm
         seen = decode_mask(photo.mask_path)
         assert (seen[:, : WIDTH // 2 - 20] == 255).all()
         assert (seen[:, WIDTH // 2 + 20 :] == 0).all()
+
+
+def test_portraits_of_raw_photos_have_metashapes_cameras(write, folder, scene, tmp_path, write_dng):
+    """Whose pixels are those of the sensor as it lay."""
+    write("metashape", calibration={"f": 330.0})
+    for i, orientation in enumerate((1, 3, 6, 8)):
+        (folder / "images" / f"IMG_{i}.png").unlink()
+        write_dng(folder / "images" / f"IMG_{i}.dng", srgb_to_linear(scene.images[i] / 255), orientation=orientation)
+    found = load_capture(folder, poses_folder=tmp_path / "poses", find_points=False)
+    assert len(found.photos) == 4
+    for i, photo in enumerate(found.photos):
+        assert (photo.camera.width, photo.camera.height) == (WIDTH, HEIGHT)
+        np.testing.assert_allclose(photo.world_to_camera, scene.poses[i], atol=1e-9)
+        difference = decode(photo.image_path).astype(int) - scene.images[i]
+        assert np.abs(difference[4:-4, 4:-4]).mean() < 12
+
+
+@pytest.mark.parametrize("kind", ["metashape", "reality_capture"])
+def test_a_broken_photo_is_left_out_and_told(write, folder, tmp_path, kind):
+    """Its header says nothing, where the size is asked for before all photos are checked."""
+    write(kind)
+    (folder / "images" / "IMG_2.png").write_bytes(b"\x89PNG no picture")
+    found = load_capture(folder, poses_folder=tmp_path / "poses", find_points=False)
+    assert [photo.name for photo in found.photos] == ["IMG_0", "IMG_1", "IMG_3"]
+    assert [(photo.name, "cannot be decoded" in photo.reason) for photo in found.unregistered] == [("IMG_2", True)]
+    for i in range(4):
+        (folder / "images" / f"IMG_{i}.png").write_bytes(b"\x89PNG no picture")
+    with pytest.raises(SolverError, match="cannot be decoded"):
+        load_capture(folder, poses_folder=tmp_path / "poses", find_points=False)
 
 
 def test_what_was_not_aligned_is_told(write, folder, scene):

@@ -18,6 +18,7 @@ from solver.capture.photos import find_photos, list_images
 from solver.capture.types import Camera, Photo
 from solver.errors import SolverError
 from solver.events import Reporter
+from solver.inspection.folder import inspect_folder
 
 
 def write(path, size=(60, 40), camera=None, seed=0, **options):
@@ -139,6 +140,18 @@ def test_raw_and_jpeg_of_each_photo(folder):
     found, warnings = find(folder)
     assert found == [f"p {i} ä.jpg" for i in range(5)]
     assert warnings == ["4 of 5 photos are there raw as well; the others are used for all"]
+
+
+def test_inspect_looks_at_those_that_are_used(folder, write_dng):
+    for i in range(5):
+        write_dng(folder / f"p {i} ä.dng", np.random.default_rng(i).random((40, 60, 3)))
+    for expected in ("dng", "jpg"):
+        reporter = Reporter()
+        inspected = inspect_folder(folder, reporter=reporter)
+        assert [photo.path.name for photo in inspected.photos] == [f"p {i} ä.{expected}" for i in range(5)]
+        assert sorted(find(folder)[0]) == [photo.path.name for photo in inspected.photos]
+        assert any("there raw" in warning for warning in reporter.warnings)
+        (folder / "p 3 ä.dng").unlink(missing_ok=True)
 
 
 WITHOUT_PRIVILEGES = """

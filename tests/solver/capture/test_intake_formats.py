@@ -15,12 +15,21 @@ from PIL import Image, ImageCms
 
 from solver.capture.colour_profiles import matrix_profile, to_srgb
 from solver.capture.exif import read_exif
-from solver.capture.images import check_image, decode, image_size, load_photo
+from solver.capture.images import check_image, decode, eight_bits, image_size, load_photo, orientation_of
 from solver.capture.photos import find_photos
 from solver.capture.types import Camera, Photo
 from solver.errors import SolverError
 from solver.events import Reporter
 from solver.optics.colour import linear_to_srgb, srgb_to_linear
+
+
+def test_sixteen_bits_are_rounded_to_eight():
+    deep = np.arange(65536)
+    for kind in (np.uint16, np.int32):
+        np.testing.assert_array_equal(eight_bits(deep.astype(kind)), np.rint(deep / 257))
+    shallow = np.arange(256, dtype=np.uint8)
+    assert eight_bits(shallow) is shallow
+
 
 # raw
 
@@ -54,6 +63,20 @@ def test_raw_at_half_its_size(tmp_path, write_dng, patches):
     assert half.shape == (48, 32, 3)
     np.testing.assert_allclose(srgb_to_linear(half[20, 5] / 65535), (0.25, 0.5, 0.125), atol=1e-3)
     assert decode(path, at_least=49).shape == (96, 64, 3)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_raw_as_the_sensor_lay(tmp_path, write_dng, patches, orientation):
+    """Upright and as stored differ by EXIF's orientation, as those of a PNG do."""
+    path = write_dng(tmp_path / "p.dng", patches, orientation=orientation)
+    flat = decode(write_dng(tmp_path / "flat.dng", patches))
+    stored = decode(path, upright=False)
+    np.testing.assert_array_equal(stored, flat)
+    assert image_size(path, upright=False) == stored.shape[1::-1]
+    assert orientation_of(path) == orientation
+    turns = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]  # anticlockwise by a quarter
+    inner = np.s_[4:-4, 4:-4]  # the rim is demosaiced otherwise
+    np.testing.assert_allclose(decode(path)[inner] / 65535, np.rot90(stored, turns)[inner] / 65535, atol=0.02)
 
 
 def test_raw_photos_of_a_folder_have_the_white_balance_of_the_first(tmp_path, write_dng, patches):

@@ -46,16 +46,18 @@ def synthetic(tmp_path):
     return model, database
 
 
-def test_a_photo_that_contradicts_its_matches_is_taken_out(synthetic):
+@pytest.mark.parametrize("wrong", [(3,), (2, 5, 6)])
+def test_photos_that_contradict_their_matches_are_taken_out(synthetic, wrong):
     model, database = synthetic
-    image = model.image(3)
-    pose = image.cam_from_world().matrix()
-    turned = np.linalg.inv(np.vstack([pose, [0, 0, 0, 1]]))
-    turned[:3, 3] = turned[[1, 2, 0], 3] * 1.3
-    frame = model.frame(image.frame_id)
-    frame.set_cam_from_world(image.camera_id, pycolmap.Rigid3d(np.linalg.inv(turned)[:3]))
-    assert _take_out_misplaced(model, database) == {image.name}
-    assert model.num_reg_images() == 7
+    images = [model.image(image_id) for image_id in wrong]
+    for image in images:
+        pose = image.cam_from_world().matrix()
+        turned = np.linalg.inv(np.vstack([pose, [0, 0, 0, 1]]))
+        turned[:3, 3] = turned[[1, 2, 0], 3] * 1.3
+        frame = model.frame(image.frame_id)
+        frame.set_cam_from_world(image.camera_id, pycolmap.Rigid3d(np.linalg.inv(turned)[:3]))
+    assert _take_out_misplaced(model, database) == {image.name for image in images}
+    assert model.num_reg_images() == 8 - len(wrong)
 
 
 def test_a_model_that_agrees_with_its_matches_is_kept_whole(synthetic):
