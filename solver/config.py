@@ -15,6 +15,21 @@ RefinePoses = Literal["auto", "on", "off"]
 LearnExposure = Literal["auto", "on", "off"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 KernelShape = Literal["disc", "gaussian", "gathered"]
+ExportFormat = Literal[
+    "splats-ply",
+    "spz",
+    "splats-glb",
+    "transforms",
+    "colmap",
+    "colmap-text",
+    "png",
+    "tiff",
+    "exr",
+    "mesh-ply",
+    "obj",
+    "glb",
+    "usdz",
+]
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,7 @@ class ReconstructionSettings:
     hold_out: int = 0  # keep every n-th photo out of training and measure on it; 0 keeps none
     seed: int = 0  # of every random choice
     surface: bool = True  # make a mesh as well; without one the result has splats and images only
+    texture_size: int = 2048  # of the mesh's texture, texels along a side; 0 leaves its colours to its vertices
 
     sh_degree: int = 3  # highest degree of the view-dependent colour, 0 to 3
     sh_degree_interval: float = 0.1  # part of the run after which one more degree is switched on
@@ -86,9 +102,21 @@ class ReconstructionSettings:
 
 
 _PRESETS: dict[Preset, dict[str, Any]] = {
-    "draft": {"iterations": 1000, "max_size": 400, "max_gaussians": 30_000, "initial_gaussians": 10_000},
+    "draft": {
+        "iterations": 1000,
+        "max_size": 400,
+        "max_gaussians": 30_000,
+        "initial_gaussians": 10_000,
+        "texture_size": 1024,
+    },
     "standard": {},
-    "high": {"iterations": 10_000, "max_size": 1600, "max_gaussians": 300_000, "initial_gaussians": 50_000},
+    "high": {
+        "iterations": 10_000,
+        "max_size": 1600,
+        "max_gaussians": 300_000,
+        "initial_gaussians": 50_000,
+        "texture_size": 4096,
+    },
 }
 
 _SHARE = (0.0, 1.0)
@@ -98,6 +126,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "max_size": (16, 10_000),
     "max_gaussians": (100, 10_000_000),
     "hold_out": (0, 1000),
+    "texture_size": (0, 8192),
     "sh_degree": (0, 3),
     "seed": (0, 2**31 - 1),
     "initial_gaussians": (4, 10_000_000),

@@ -16,13 +16,14 @@ import solver
 from solver.capture.transforms import write_transforms
 from solver.capture.types import Photo, Scale
 from solver.export.images import write_exr, write_png
-from solver.export.meshes import write_glb, write_ply
+from solver.export.meshes import mesh_entry, write_mesh
 from solver.export.splats import write_splats
 from solver.files import write_json
 from solver.fusion.views import SharpView
 from solver.fusion.volume import Mesh
 from solver.optics.circle_of_confusion import SHARP_COC_PX, SIGMAS_PER_DIAMETER, circle_of_confusion_px
 from solver.surface.coverage import Coverage
+from solver.surface.texture import Texture
 from solver.training.reconstruction import Reconstruction, view_of_photo
 
 FORMAT_VERSION = 1
@@ -96,13 +97,13 @@ def write_result(
     mesh: Mesh | None,
     record: RunRecord,
     coverage: Coverage | None = None,
+    texture: Texture | None = None,
 ) -> None:
     """Write splats, mesh, cameras and, last, `result.json`."""
     splats, vertices = (None, None) if coverage is None else (coverage.splats, coverage.vertices)
     write_splats(folder / "splats.ply", scene.gaussians, splats.attributes if splats else None)
     if mesh is not None:
-        write_glb(folder / "mesh.glb", mesh, scene.capture.unit_mm)
-        write_ply(folder / "mesh.ply", mesh, vertices.attributes if vertices else None)
+        write_mesh(folder, mesh, scene.capture.unit_mm, vertices.attributes if vertices else None, texture)
     write_transforms(
         folder / "transforms.json",
         [
@@ -123,10 +124,16 @@ def write_result(
         ],
         unit_mm=scene.capture.unit_mm,
     )
-    write_json(folder / "result.json", _result(scene, mesh, record, coverage))
+    write_json(folder / "result.json", _result(scene, mesh, record, coverage, texture))
 
 
-def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord, coverage: Coverage | None) -> dict[str, Any]:
+def _result(
+    scene: Reconstruction,
+    mesh: Mesh | None,
+    record: RunRecord,
+    coverage: Coverage | None,
+    texture: Texture | None,
+) -> dict[str, Any]:
     capture, lens = scene.capture, scene.lens
     return {
         "format_version": FORMAT_VERSION,
@@ -158,9 +165,7 @@ def _result(scene: Reconstruction, mesh: Mesh | None, record: RunRecord, coverag
         "unregistered": [{"name": entry.name, "reason": entry.reason} for entry in capture.unregistered],
         "background_colour": [float(value) for value in scene.background.detach().clamp(min=0)],
         "splats": {"file": "splats.ply", "count": len(scene.gaussians)},
-        "mesh": None
-        if mesh is None
-        else {"file": "mesh.glb", "vertices": len(mesh.vertices), "faces": len(mesh.faces)},
+        "mesh": None if mesh is None else mesh_entry(mesh, texture),
         "coverage": None if coverage is None else _coverage(coverage),
         "metrics": {
             "psnr_train": _mean(p for p, held in zip(record.psnr, record.held_out, strict=True) if not held),

@@ -19,6 +19,7 @@ from solver.fusion.views import SharpView
 from solver.fusion.volume import Mesh, without_depth_edges
 from solver.kernels import threads
 from solver.surface.unwrapping import unwrap
+from solver.training.reconstruction import Reconstruction
 
 _POWER = 4.0  # of the score by which a view counts
 _SOFT_COC_PX = 3.0  # circle of confusion that halves the score
@@ -74,6 +75,20 @@ class TextureView:
             pupil_diameter=pupil_diameter,
             inverse_focus_distance=inverse_focus_distance,
         )
+
+
+def texture_views(
+    scene: Reconstruction,
+    views: Sequence[SharpView],
+    masks: Sequence[np.ndarray | None],  # [H, W] each
+    used: Sequence[bool],
+) -> list[TextureView]:
+    """The views of a capture's photos, in their order, that training used: nothing vouches for what others show."""
+    return [
+        TextureView.of(view, mask, scene.lens.pupil_diameter(index), scene.lens.inverse_focus_distance(index))
+        for index, (view, mask, chosen) in enumerate(zip(views, masks, used, strict=True))
+        if chosen
+    ]
 
 
 def bake(
