@@ -19,12 +19,14 @@ from solver.config import DeviceChoice, ReconstructionSettings
 from solver.defocus.focus_plan import EQUAL_FOCUS, equal_focus_warning
 from solver.errors import SolverError
 from solver.events import Reporter
+from solver.export.meshes import TEXTURE
 from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
 from solver.fusion.volume import fuse
 from solver.rasterization import Backend, choose_backend, prepare
 from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
+from solver.surface.texture import bake, texture_views
 from solver.training.held_out import psnr_of_photo
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction
@@ -37,7 +39,7 @@ _MESH_RESOLUTION = {"draft": 128, "standard": 192, "high": 320}  # voxels along 
 _VAGUE_SCALE = 0.1  # relative uncertainty of the scene's unit that is worth a warning
 
 _CHECKPOINT, _PREVIEW, _DESCRIPTION = "checkpoint.pt", "preview.png", "result.json"
-_FILES = ("transforms.json", "splats.ply", "mesh.glb", "mesh.ply")
+_FILES = ("transforms.json", "splats.ply", "mesh.glb", "mesh.ply", TEXTURE)
 _FOLDERS = ("sharp", "depth", "coc", "coverage")
 
 
@@ -105,8 +107,14 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         if job.settings.surface and mesh is None:
             reporter.warning("No surface was found; the result has splats and images only")
 
-        reporter.stage("coverage", "Looking for what no photo holds in focus")
         used = [not is_held_out(index, job.settings) for index in range(len(capture.photos))]
+        texture = None
+        if mesh is not None and job.settings.texture_size:
+            reporter.stage("texture", "Painting the texture")
+            views_used = texture_views(scene, views, masks, used)
+            texture = bake(mesh, views_used, job.settings.texture_size, reporter.progress)
+
+        reporter.stage("coverage", "Looking for what no photo holds in focus")
         coverage = cover(scene, views, masks, used, mesh, reporter.progress)
         if uses_defocus(job.settings):
             _warn_of_focus(scene, coverage, used, reporter)
@@ -124,7 +132,7 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             camera_refinement=refinement,
             blur_scale=blur_scale,
         )
-        write_result(output, scene, mesh, record, coverage)
+        write_result(output, scene, mesh, record, coverage, texture)
     reporter.done(output)
     return output
 
@@ -215,7 +223,7 @@ def _require_place_for_result(output: Path, capture: Path) -> None:
     remedy = "choose another output folder"
     if capture.exists() and output.samefile(capture):
         raise SolverError("the output folder is the capture itself", where=output, remedy=remedy)
-    if any(image.name != _PREVIEW for image in list_images(output)):
+    if any(image.name not in (_PREVIEW, TEXTURE) for image in list_images(output)):
         raise SolverError("the output folder holds photos", where=output, remedy=remedy)
     if not (output / _CHECKPOINT).exists() and not _is_result(output):
         foreign = [name for name in (_DESCRIPTION, *_FILES, *_FOLDERS) if (output / name).exists()]
