@@ -156,6 +156,51 @@ class Refocus:
 
 
 @dataclass(frozen=True)
+class Steer:
+    """Tell a reconstruction that is training to pause, to run on, to finish with what is there, or to cancel."""
+
+    output: tyro.conf.Positional[Path]  # output folder of the run
+    wish: tyro.conf.Positional[Literal["pause", "run", "finish", "cancel"]]  # cancel leaves a checkpoint to resume from
+
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
+        """Leave word in the output folder."""
+        from solver.steering import steer
+
+        steer(self.output, self.wish)
+
+
+@dataclass(frozen=True)
+class Refocus:
+    """Take a photo again with another focus and aperture, all in focus, or as a film of a moving focus or camera."""
+
+    result: tyro.conf.Positional[Path]  # result folder
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]  # .png, .tif (16 bits), .exr (linear light), .mp4 or .gif
+    view: str | None = None  # name of the photo to take again
+    camera: Path | None = None  # or a transforms.json of cameras: a picture each, or the frames of a film
+    focus_mm: float | None = None  # depth of the focus plane, mm (scene units where the scale is unknown)
+    focus_at: tuple[int, int] | None = None  # or the pixel to focus on, column and row from the top left
+    f_number: float | None = None  # smaller is more blur; by default the photo's own pupil
+    blades: int = 0  # of the aperture; 0 is a round one
+    blade_rotation_degrees: float = 0.0  # anticlockwise; at 0 the middle of an edge is on the right
+    all_in_focus: bool = False  # through a pinhole
+    sweep: bool = False  # film: the focus moves from the nearest to the farthest of the subject, and back
+    orbit: bool = False  # film: the camera moves round the subject, all in focus unless focus or f-number is given
+    samples: int | None = None  # points of the pupil, instead of as many as the blur needs
+    size: int | None = None  # longest side, px, instead of the photo's
+    fps: float = 24.0  # frames a second of a film
+    seconds: float = 6.0  # length of a sweep or an orbit
+    events: EventFormat = "text"  # json prints one JSON object a line for programs
+
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
+        """Take it."""
+        from solver.refocus.command import refocus
+        from solver.refocus.request import Request
+
+        Cancellation().install()
+        refocus(Request(**{field.name: getattr(self, field.name) for field in fields(Request)}), watcher)
+
+
+@dataclass(frozen=True)
 class Kernel:
     """Write the defocus kernel of one pixel of a photo, as a picture (.png) or as numbers whose sum is 1 (.exr)."""
 
@@ -226,6 +271,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "render": Render,
     "refocus": Refocus,
     "kernel": Kernel,
+    "steer": Steer,
     "doctor": Doctor,
 }
 

@@ -82,6 +82,15 @@ class Reporter:
         self.warnings.append(message)
         self._emit("warning", message=message)
 
+    def paused(self) -> None:
+        """Report that the run waits until it is told to go on."""
+        self._emit("paused")
+
+    def going_on(self) -> None:
+        """Report that a pause is over; it does not count for the time left."""
+        self._clock.window.clear()
+        self._emit("going_on")
+
     def error(self, error: SolverError) -> None:
         """Report why the run ends without a result."""
         self._emit("error", what=error.what, where=error.where, remedy=error.remedy, message=error.sentence)
@@ -210,6 +219,10 @@ def _sentence(event: str, content: dict[str, Any], *, resumable: bool) -> str:
         return f"Error: {content['message']}"
     if event == "cancelled":
         return "Cancelled." + (" Run the same command with --resume to go on." if resumable else "")
+    if event == "paused":
+        return "Paused."
+    if event == "going_on":
+        return "Going on."
     if event == "done":
         return f"Result: {content['result']}"
     return ""

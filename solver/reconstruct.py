@@ -2,6 +2,8 @@
 """A reconstruction from beginning to end: read, find poses, train, make a surface, write the result."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
 from solver.fusion.volume import fuse
 from solver.rasterization import Backend, choose_backend, prepare
+from solver.steering import Steering
 from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
 from solver.surface.texture import bake, texture_views
@@ -70,14 +73,14 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         Cancelled: it was asked to stop; a checkpoint is left if training had begun.
     """
     output = job.output.absolute()
-    with no_empty_folder_left(output):
-        _require_place_for_result(output, job.capture)
+    steering = Steering(output)
+    with no_empty_folder_left(output), _listening(steering, output, job.capture):
         backend, device = choose_backend(job.device)
         capture = _read(job, output, reporter)
 
         reporter.stage("prepare", "Preparing the renderer")
         prepare(backend)
-        trainer = _trainer(job, capture, backend, device, reporter, cancellation or Cancellation())
+        trainer = _trainer(job, capture, backend, device, reporter, cancellation or Cancellation(), steering)
 
         reporter.stage("train", "Optimizing scene and lens")
         scene = trainer.run()
@@ -137,6 +140,18 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
     return output
 
 
+@contextmanager
+def _listening(steering: Steering, output: Path, capture: Path) -> Iterator[None]:
+    """Take the output folder over: wishes of an earlier run are not for this one, nor this one's for a later."""
+    _require_place_for_result(output, capture)
+    output.mkdir(parents=True, exist_ok=True)  # so that there is a place for wishes from the beginning
+    steering.forget()
+    try:
+        yield
+    finally:
+        steering.forget()
+
+
 def _read(job: Job, output: Path, reporter: Reporter) -> Capture:
     capture = load_capture(
         job.capture,
@@ -164,6 +179,7 @@ def _trainer(
     device: torch.device,
     reporter: Reporter,
     cancellation: Cancellation,
+    steering: Steering,
 ) -> Trainer:
     """A trainer at its beginning, or at the output folder's checkpoint."""
     output = job.output.absolute()
@@ -176,6 +192,7 @@ def _trainer(
         preview_path=output / _PREVIEW,
         reporter=reporter,
         cancellation=cancellation,
+        steering=steering,
     )
     if job.resume and trainer.checkpoint_path.is_file():
         trainer.resume()

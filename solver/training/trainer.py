@@ -26,6 +26,7 @@ from solver.optics.circle_of_confusion import circle_of_confusion_px
 from solver.optics.colour import linear_to_srgb, srgb_to_linear
 from solver.optics.sharpness import local_sharpness
 from solver.rasterization import Aperture, Backend, Rendering, View
+from solver.steering import Steering, Wish
 from solver.training.camera_refinement import CameraRefinement
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
 from solver.training.depth_spread import depth_spread, squared_depths
@@ -62,10 +63,12 @@ class Trainer:
         preview_path: Path,
         reporter: Reporter,
         cancellation: Cancellation,
+        steering: Steering | None = None,
     ) -> None:
         self.settings = settings
         self.reporter = reporter
         self.cancellation = cancellation
+        self.steering = steering or Steering()
         self.checkpoint_path, self.preview_path = checkpoint_path, preview_path
         self.photos = load_training_photos(capture, device)
         self.training_indices = [i for i in range(len(self.photos)) if not is_held_out(i, settings)]
@@ -119,27 +122,43 @@ class Trainer:
         self._make_optimizers()
 
     def run(self) -> Reconstruction:
-        """Train to the end, with checkpoints and previews on the way.
+        """Train to the end, or until somebody wishes it finished, with checkpoints and previews on the way.
 
         Raises:
             Cancelled: after a checkpoint was written.
         """
         settings, total = self.settings, self.settings.iterations
         with self.cancellation.deferred(), single_threaded_torch(self.scene.device):
-            while self.step < total:
+            ended = self.step >= total
+            while not ended:
                 loss = self.train_one_step()
                 self.step += 1
                 self.reporter.progress(self.step, total)
-                if self.step % settings.preview_interval == 0 or self.step == total:
+                wish = self.steering.wish()
+                if wish == "pause":
+                    wish = self._pause()
+                stopping = self.cancellation.requested or wish == "cancel"  # asked once: a signal may come at any time
+                ended = self.step == total or wish == "finish"
+                if self.step % settings.preview_interval == 0 or ended:
                     self.reporter.metric("loss", loss, self.step)
                     self._write_preview()
-                stopping = self.cancellation.requested  # asked once: a signal may come at any time
-                if self.step % settings.checkpoint_interval == 0 or self.step == total or stopping:
+                if self.step % settings.checkpoint_interval == 0 or ended or stopping:
                     self.save()
                 if stopping:
                     raise Cancelled
+        if self.step < total:
+            self.reporter.warning(f"The run was finished early, after {self.step} of {total} steps")
         self._adopt_cameras()
         return self.scene
+
+    def _pause(self) -> Wish:
+        """Wait, with the state saved, until something else is wished; returns what."""
+        self.save()
+        self.reporter.paused()
+        while (wish := self.steering.wish()) == "pause" and not self.cancellation.requested:
+            self.steering.wait()
+        self.reporter.going_on()
+        return wish
 
     def train_one_step(self) -> float:
         """Move scene and lens towards the next photo, and return how far off they were; `step` is the caller's."""
