@@ -26,6 +26,7 @@ from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
 from solver.fusion.volume import fuse
 from solver.rasterization import Backend, choose_backend, prepare
+from solver.run_lock import only_run_in
 from solver.steering import Steering
 from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
@@ -74,7 +75,7 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
     """
     output = job.output.absolute()
     steering = Steering(output)
-    with no_empty_folder_left(output), _listening(steering, output, job.capture):
+    with no_empty_folder_left(output), _taken_over(output, job.capture, steering):
         backend, device = choose_backend(job.device)
         capture = _read(job, output, reporter)
 
@@ -141,15 +142,16 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
 
 
 @contextmanager
-def _listening(steering: Steering, output: Path, capture: Path) -> Iterator[None]:
-    """Take the output folder over: wishes of an earlier run are not for this one, nor this one's for a later."""
+def _taken_over(output: Path, capture: Path, steering: Steering) -> Iterator[None]:
+    """Have the output folder alone. Wishes of an earlier run are not for this one, nor this one's for a later."""
     _require_place_for_result(output, capture)
-    output.mkdir(parents=True, exist_ok=True)  # so that there is a place for wishes from the beginning
-    steering.forget()
-    try:
-        yield
-    finally:
+    output.mkdir(parents=True, exist_ok=True)
+    with only_run_in(output):
         steering.forget()
+        try:
+            yield
+        finally:
+            steering.forget()
 
 
 def _read(job: Job, output: Path, reporter: Reporter) -> Capture:
