@@ -14,7 +14,16 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from solver.cancellation import Cancellation
-from solver.config import Defocus, DeviceChoice, KernelShape, Preset, TrainOn, parse_overrides, settings_for
+from solver.config import (
+    Defocus,
+    DeviceChoice,
+    ExportFormat,
+    KernelShape,
+    Preset,
+    TrainOn,
+    parse_overrides,
+    settings_for,
+)
 from solver.errors import Cancelled, SolverError
 from solver.events import EventFormat, Reporter, reporter
 
@@ -125,34 +134,34 @@ class Render:
 
 
 @dataclass(frozen=True)
-class Refocus:
-    """Take a photo again with another focus and aperture, all in focus, or as a film of a moving focus or camera."""
+class Export:
+    """Write a result for other programs: splats, cameras, images or mesh (docs/formats.md, Exports)."""
 
     result: tyro.conf.Positional[Path]  # result folder
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]  # .png, .tif (16 bits), .exr (linear light), .mp4 or .gif
-    view: str | None = None  # name of the photo to take again
-    camera: Path | None = None  # or a transforms.json of cameras: a picture each, or the frames of a film
-    focus_mm: float | None = None  # depth of the focus plane, mm (scene units where the scale is unknown)
-    focus_at: tuple[int, int] | None = None  # or the pixel to focus on, column and row from the top left
-    f_number: float | None = None  # smaller is more blur; by default the photo's own pupil
-    blades: int = 0  # of the aperture; 0 is a round one
-    blade_rotation_degrees: float = 0.0  # anticlockwise; at 0 the middle of an edge is on the right
-    all_in_focus: bool = False  # through a pinhole
-    sweep: bool = False  # film: the focus moves from the nearest to the farthest of the subject, and back
-    orbit: bool = False  # film: the camera moves round the subject, all in focus unless focus or f-number is given
-    samples: int | None = None  # points of the pupil, instead of as many as the blur needs
-    size: int | None = None  # longest side, px, instead of the photo's
-    fps: float = 24.0  # frames a second of a film
-    seconds: float = 6.0  # length of a sweep or an orbit
+    to: tuple[ExportFormat | Literal["all"], ...]  # formats, one or more
+    output: Path  # folder for the files; created where needed
+    crop: bool = False  # leave out the splats outside the mesh's box
+    splats: int | None = None  # keep only so many, those that make up most of the photos
+    sh_degree: Literal[0, 1, 2, 3] | None = None  # of the splats' spherical harmonics, at most
+    link: bool = False  # symbolic links to the result's files in place of copies
+    overwrite: bool = False  # write over files that are not from this result
     events: EventFormat = "text"  # json prints one JSON object a line for programs
 
     def run(self, watcher: Reporter, arguments: list[str]) -> None:
-        """Take it."""
-        from solver.refocus.command import refocus
-        from solver.refocus.request import Request
+        """Write the files; Ctrl-C leaves those that are whole."""
+        from solver.export.command import export
+        from solver.export.formats import FORMATS
+        from solver.export.source import SplatChoice
 
         Cancellation().install()
-        refocus(Request(**{field.name: getattr(self, field.name) for field in fields(Request)}), watcher)
+        if not self.to:
+            raise SolverError("no format is named", remedy="add one after --to, or all")
+        if self.splats is not None and self.splats < 1:
+            raise SolverError("--splats is not above 0", remedy="choose how many to keep")
+        formats = [kind for kind in FORMATS if kind in self.to or "all" in self.to]
+        choice = SplatChoice(self.crop, self.splats, self.sh_degree)
+        export(self.result, self.output, formats, watcher, choice=choice, link=self.link, overwrite=self.overwrite)
+        watcher.done(self.output)
 
 
 @dataclass(frozen=True)
@@ -270,6 +279,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": Evaluate,
     "render": Render,
     "refocus": Refocus,
+    "export": Export,
     "kernel": Kernel,
     "steer": Steer,
     "doctor": Doctor,

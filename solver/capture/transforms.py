@@ -93,6 +93,7 @@ def write_transforms(
     frames: Iterable[tuple[Path | str, Camera, np.ndarray, Mapping[str, Any]]],
     *,
     unit_mm: float | None = None,
+    points: str | None = None,
 ) -> None:
     """Write cameras as a transforms.json, atomically, each frame with its own intrinsics.
 
@@ -101,10 +102,13 @@ def write_transforms(
         frames: (file_path as it is to stand in the file, camera, world_to_camera [4, 4], further keys of the
             frame; those that are None are left out).
         unit_mm: length of the scene unit in millimetres, where known.
+        points: PLY file of sparse points, relative to the file's folder.
     """
     content: dict[str, Any] = {"camera_model": "PINHOLE"}
     if unit_mm is not None:
         content["unit_mm"] = float(unit_mm)
+    if points is not None:
+        content["ply_file_path"] = points
     content["frames"] = [
         {
             "file_path": Path(file_path).as_posix(),

@@ -18,6 +18,17 @@ def write_png(path: Path, linear: np.ndarray) -> None:
         Image.fromarray(pixels).save(temporary)
 
 
+def write_tiff(path: Path, linear: np.ndarray) -> None:
+    """Write an image in linear light, [H, W, 3], as a TIFF of 16 bits with the profile of sRGB."""
+    import tifffile
+    from PIL import ImageCms
+
+    pixels = np.rint(linear_to_srgb(np.clip(linear.astype(np.float64), 0, 1)) * 65535).astype(np.uint16)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with written_aside(path) as temporary:
+        tifffile.imwrite(temporary, pixels, photometric="rgb", compression="zlib", iccprofile=profile)
+
+
 def write_exr(path: Path, channel: str, values: np.ndarray) -> None:
     """Write one float32 channel, [H, W].
 

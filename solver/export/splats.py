@@ -54,7 +54,7 @@ class Splats:
     @property
     def opacities(self) -> np.ndarray:
         """[N], 0 to 1."""
-        return 1 / (1 + np.exp(-self.opacity_logits))
+        return (1 + np.tanh(self.opacity_logits / 2)) / 2
 
     @property
     def base_colours(self) -> np.ndarray:
