@@ -210,6 +210,20 @@ class Refocus:
 
 
 @dataclass(frozen=True)
+class Report:
+    """Write the report of a result again: report.html, one page that needs nothing but a browser."""
+
+    result: tyro.conf.Positional[Path]  # result folder
+
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
+        """Write it."""
+        from solver.report.page import report
+
+        watcher.stage("report", "Writing the report")
+        watcher.done(report(self.result, watcher.progress))
+
+
+@dataclass(frozen=True)
 class Kernel:
     """Write the defocus kernel of one pixel of a photo, as a picture (.png) or as numbers whose sum is 1 (.exr)."""
 
@@ -280,6 +294,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "render": Render,
     "refocus": Refocus,
     "export": Export,
+    "report": Report,
     "kernel": Kernel,
     "steer": Steer,
     "doctor": Doctor,

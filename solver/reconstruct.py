@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
 from solver.fusion.volume import fuse
 from solver.rasterization import Backend, choose_backend, prepare
+from solver.report.page import PAGE, write_report
 from solver.run_lock import only_run_in
 from solver.steering import Steering
 from solver.surface.coverage import Coverage, cover, coverage_warning
@@ -43,7 +45,7 @@ _MESH_RESOLUTION = {"draft": 128, "standard": 192, "high": 320}  # voxels along 
 _VAGUE_SCALE = 0.1  # relative uncertainty of the scene's unit that is worth a warning
 
 _CHECKPOINT, _PREVIEW, _DESCRIPTION = "checkpoint.pt", "preview.png", "result.json"
-_FILES = ("transforms.json", "splats.ply", "mesh.glb", "mesh.ply", TEXTURE)
+_FILES = ("transforms.json", "splats.ply", "mesh.glb", "mesh.ply", TEXTURE, "history.json", PAGE)
 _FOLDERS = ("sharp", "depth", "coc", "coverage")
 
 
@@ -102,6 +104,7 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             blur_scale = scale_from_blur(scene, trainer.photos, trainer.training_indices, reporter.progress)
             _adopt_scale(scene, blur_scale, reporter)
         refinement = None if trainer.cameras is None else trainer.cameras.summary()
+        history = trainer.history.curves()
         reporter.stage("surface", "Making the surface")
         del trainer  # and with it the photos and the optimizers' moments: gigabytes in a large run
         views = [render_sharp(scene, photo) for photo in scene.capture.photos]
@@ -135,8 +138,11 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             warnings=list(reporter.warnings),
             camera_refinement=refinement,
             blur_scale=blur_scale,
+            history=history,
         )
-        write_result(output, scene, mesh, record, coverage, texture)
+        write_result(
+            output, scene, mesh, record, coverage, texture, lambda content: _report(output, content, reporter)
+        )
     reporter.done(output)
     return output
 
@@ -201,6 +207,18 @@ def _trainer(
     else:
         _remove_previous_result(output)
     return trainer
+
+
+def _report(output: Path, content: dict[str, Any], reporter: Reporter) -> None:
+    """Write the page; where that fails, `content` (of result.json) says so, and the result is whole without it."""
+    reporter.stage("report", "Writing the report")
+    try:
+        write_report(output, content, reporter.progress)
+    except Exception as error:  # whatever it is, it must not cost the result
+        (output / PAGE).unlink(missing_ok=True)
+        reporter.warning(f"The report could not be written ({type(error).__name__}: {error})")
+        content["warnings"] = list(reporter.warnings)
+    reporter.finish_stage()
 
 
 def _adopt_scale(scene: Reconstruction, scale: Scale | None, reporter: Reporter) -> None:

@@ -19,6 +19,7 @@ ROOMS = (  # in the order of the street: a room may use itself and what stands b
     "training",
     "surface",
     "export",
+    "report",
     "refocus",
     "report",
     "evaluation",

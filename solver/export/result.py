@@ -42,6 +42,7 @@ class RunRecord:
     warnings: list[str] = field(default_factory=list)
     camera_refinement: dict[str, Any] | None = None  # how far the cameras went, where they learned
     blur_scale: Scale | None = None  # what blur says of the scene's unit, whatever else is known of it
+    history: dict[str, Any] | None = None  # curves of loss and PSNR
 
 
 def write_images(
@@ -98,8 +99,19 @@ def write_result(
     record: RunRecord,
     coverage: Coverage | None = None,
     texture: Texture | None = None,
+    before_description: Callable[[dict[str, Any]], None] = lambda content: None,
 ) -> None:
-    """Write splats, mesh, cameras and, last, `result.json`."""
+    """Write splats, mesh, cameras, curves and, last, `result.json`.
+
+    Args:
+        folder: the result.
+        scene: what was found.
+        mesh: its surface, if there is one.
+        record: of the run.
+        coverage: of the scene.
+        texture: of the mesh.
+        before_description: called with the content of `result.json` when all other files are there.
+    """
     splats, vertices = (None, None) if coverage is None else (coverage.splats, coverage.vertices)
     write_splats(folder / "splats.ply", scene.gaussians, splats.attributes if splats else None)
     if mesh is not None:
@@ -124,7 +136,11 @@ def write_result(
         ],
         unit_mm=scene.capture.unit_mm,
     )
-    write_json(folder / "result.json", _result(scene, mesh, record, coverage, texture))
+    if record.history is not None:
+        write_json(folder / "history.json", record.history)
+    content = _result(scene, mesh, record, coverage, texture)
+    before_description(content)
+    write_json(folder / "result.json", content)
 
 
 def _result(
