@@ -224,6 +224,32 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Mesh:
+    """Make the mesh of a result again, in another resolution, with fewer triangles, closed or with another texture."""
+
+    result: tyro.conf.Positional[Path]  # result folder; its mesh is replaced
+    triangles: int | None = None  # at most; by default as the run's settings say, or 300,000
+    texture_size: int | None = None  # texels along a side, 0 for colours of vertices; by default the run's
+    close_holes: bool = False  # guess what nobody saw, and make a solid, as for printing
+    resolution: int | None = None  # voxels along the subject's longest side; by default the preset's
+    events: EventFormat = "text"  # json prints one JSON object a line for programs
+
+    def run(self, watcher: Reporter, arguments: list[str]) -> None:
+        """Make it and replace the files."""
+        from solver.remesh import remesh
+
+        Cancellation().install()
+        remesh(
+            self.result,
+            watcher,
+            triangles=self.triangles,
+            texture_size=self.texture_size,
+            close_holes=self.close_holes,
+            resolution=self.resolution,
+        )
+
+
+@dataclass(frozen=True)
 class Kernel:
     """Write the defocus kernel of one pixel of a photo, as a picture (.png) or as numbers whose sum is 1 (.exr)."""
 
@@ -277,11 +303,16 @@ class Inspect:
 class Doctor:
     """Say which devices, rasterizers and packages are there, and what is missing."""
 
+    json: Path | None = None  # write what was found here
+
     def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Print what was found."""
         from solver.doctor import diagnose
+        from solver.files import write_json
 
         diagnosis = diagnose()
+        if self.json is not None:
+            write_json(self.json, diagnosis.facts)
         print("\n".join(diagnosis.lines))
         if not diagnosis.healthy:
             raise SolverError("this environment is incomplete", remedy="install what is missing above")
@@ -295,6 +326,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "refocus": Refocus,
     "export": Export,
     "report": Report,
+    "mesh": Mesh,
     "kernel": Kernel,
     "steer": Steer,
     "doctor": Doctor,
@@ -343,7 +375,11 @@ def _run(command: Any, arguments: list[str], watcher: Reporter) -> int:
         if not _is_out_of_memory(error):
             raise
         watcher.error(
-            SolverError("this machine's memory does not suffice", remedy="lower --max-size, or choose a smaller preset")
+            SolverError(
+                "this machine's memory does not suffice",
+                remedy="lower --max-size, or choose a smaller preset",
+                mend="smaller",
+            )
         )
         return EXIT_ERROR
     except (Cancelled, KeyboardInterrupt):

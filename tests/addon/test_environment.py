@@ -1,0 +1,489 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The solver's environment, made for real: venv and pip of this machine, with small packages built here.
+
+The whole solver is installed the same way by `make check-environment`; only the lock files differ.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from blender_addon import environment, pythons
+from blender_addon.environment import Locks, Order, Places, examine, install
+from blender_addon.errors import MacroError
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="uses shell scripts as interpreters")
+SLEEPER = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+LOCKS = Path(__file__).resolve().parents[2] / "solver" / "locks"
+
+
+def write_wheel(folder, name, version, source="value = 1\n"):
+    """A pure wheel with one module; returns its path and its line for a lock file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": source,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = [
+        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b'=').decode()},"
+        f"{len(text)}"
+        for path, text in files.items()
+    ]
+    files[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,\n"])
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for inside, text in files.items():
+            archive.writestr(zipfile.ZipInfo(inside, (1980, 1, 1, 0, 0, 0)), text)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return path, f"{name}=={version} \\\n    --hash=sha256:{digest}\n"
+
+
+@pytest.fixture(scope="session")
+def interpreter():
+    """This Python, as the extension's search sees it."""
+    found = pythons.probe(sys.executable)
+    assert not found.fault
+    return found
+
+
+@pytest.fixture
+def wheels(tmp_path):
+    """A folder of two wheels, and lock files that name them and a package of another Python."""
+    folder, locks = tmp_path / "the wheels", tmp_path / "locks"
+    locks.mkdir()
+    _, core = write_wheel(folder, "tiny_core", "1.0")
+    _, extra = write_wheel(folder, "tiny_extra", "2.0")
+    elsewhere = f"never-here==9.9 ; python_full_version < '3.9' \\\n    --hash=sha256:{'0' * 64}\n"
+    (locks / "torch-cpu.txt").write_text(f"# the core\n{core}")
+    (locks / "packages.txt").write_text(extra + elsewhere)
+    return folder
+
+
+@pytest.fixture
+def fresh(tmp_path, wheels, interpreter):
+    """An installation from those wheels, of which nothing is done; the folder's name has spaces in it."""
+    return Order(
+        root=tmp_path / "of the extension" / "solver",
+        interpreter=interpreter,
+        locks=Locks(tmp_path / "locks"),
+        device="cpu",
+        check=("-c", "import tiny_core, tiny_extra"),
+        home=tmp_path,
+        wheels=wheels,
+    )
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory, interpreter):
+    """An environment without packages: making one takes most of an installation's time."""
+    folder = tmp_path_factory.mktemp("bare")
+    for name in ("torch-cpu.txt", "packages.txt"):
+        (folder / name).write_text("# nothing\n")
+    run(Order(folder / "solver", interpreter, Locks(folder), "cpu", ("-c", "pass"), folder, index="http://127.0.0.1:9"))
+    Places(folder / "solver").stamp.unlink()
+    return folder / "solver"
+
+
+@pytest.fixture
+def order(fresh, bare):
+    """The same, with the environment made and its packages not installed."""
+    shutil.copytree(bare, fresh.root, symlinks=True)
+    return fresh
+
+
+def changed(order, **fields):
+    return Order(**{**order.__dict__, **fields})
+
+
+def run(order, cancelled=None):
+    """Install to the end; returns the titles of the stages in order."""
+    titles = []
+    for progress in install(order, cancelled or threading.Event()):
+        if not titles or titles[-1] != progress.title:
+            titles.append(progress.title)
+    return titles
+
+
+def installed_modules(order):
+    """What the new interpreter imports, asked of itself."""
+    program = (
+        "import json, sys, importlib.metadata as m; print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    )
+    answer = subprocess.run([Places(order.root).python, "-I", "-c", program], capture_output=True, check=True)
+    return json.loads(answer.stdout)
+
+
+def test_installs_from_a_folder_of_wheels(fresh):
+    order = fresh
+    assert examine(order.root, order.locks) == "absent"
+    titles = run(order)
+    assert titles[0] == "Preparing" and titles[-1] == "Installed"
+    assert "Making the environment" in titles and "Installing" in titles and "Testing the solver" in titles
+    assert "Downloading" not in titles
+    assert examine(order.root, order.locks) == "ready"
+    assert {"tiny_core": "1.0", "tiny_extra": "2.0"}.items() <= installed_modules(order).items()
+    places = Places(order.root)
+    assert not places.temporary.exists() and not places.wheels.exists()
+    assert sorted(path.name for path in order.wheels.iterdir()) == [
+        "tiny_core-1.0-py3-none-any.whl",
+        "tiny_extra-2.0-py3-none-any.whl",
+    ]
+    log = places.log.read_text()
+    assert "--no-index" in log and "Successfully installed tiny_core-1.0" in log.replace("tiny-core", "tiny_core")
+    assert environment.stamp_of(order.root)["python"] == order.interpreter.label
+
+
+def test_blenders_python_is_left_alone(order):
+    before = subprocess.run([sys.executable, "-m", "pip", "freeze", "--all"], capture_output=True, check=True).stdout
+    run(order)
+    after = subprocess.run([sys.executable, "-m", "pip", "freeze", "--all"], capture_output=True, check=True).stdout
+    assert after == before and b"tiny" not in after
+
+
+@pytest.fixture
+def index(wheels):
+    """The wheels as a package index served on this machine, as PyPI lays one out."""
+    import functools
+    import http.server
+
+    served = wheels.parent / "served"
+    for wheel in wheels.iterdir():
+        name = wheel.name.split("-")[0].replace("_", "-")
+        place = served / "simple" / name
+        place.mkdir(parents=True)
+        (place / wheel.name).write_bytes(wheel.read_bytes())
+        (place / "index.html").write_text(f'<!DOCTYPE html><a href="{wheel.name}">{wheel.name}</a>')
+
+    asked = []
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            asked.append(self.path)
+
+    handler = functools.partial(Quiet, directory=str(served))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/simple", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_downloads_and_does_not_download_twice(order, index, tmp_path):
+    address, asked = index
+    online = changed(order, wheels=None, index=address, torch_index=address)
+    titles = run(online)
+    assert titles.index("Downloading") < titles.index("Installing")
+    assert examine(online.root, online.locks) == "ready"
+    assert any(path.endswith("tiny_core-1.0-py3-none-any.whl") for path in asked)
+    asked.clear()
+    Places(online.root).stamp.unlink()
+    assert "Making the environment" not in run(online) and asked == []  # a repair of what is whole fetches nothing
+    (record,) = Places(online.root).venv.glob("**/tiny_core-1.0.dist-info/RECORD")
+    record.unlink()
+    run(online)
+    assert asked and not any("tiny_extra" in path for path in asked)
+
+
+def test_user_settings_that_would_divert_pip_are_left_out(order, monkeypatch, tmp_path):
+    monkeypatch.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("PIP_USER", "1")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    monkeypatch.setenv("PYTHONUSERBASE", str(tmp_path / "base"))
+    run(order)
+    assert "tiny_core" in installed_modules(order)
+    assert not (tmp_path / "elsewhere").exists() and not (tmp_path / "base").exists()
+
+
+@pytest.mark.parametrize("damage", ["no stamp", "half a package", "half a venv", "only the marker"])
+def test_half_finished_is_seen_and_repaired(order, damage):
+    run(order)
+    places = Places(order.root)
+    places.stamp.unlink()
+    if damage == "half a package":
+        (record,) = places.venv.glob("**/tiny_core-1.0.dist-info/RECORD")
+        record.unlink()
+        record.parent.parent.joinpath("tiny_core.py").write_text("broken(")
+    if damage == "half a venv":
+        (places.venv / environment.OWNER).unlink()
+        places.python.unlink()
+    if damage == "only the marker":
+        environment._remove(places.venv)
+    assert examine(order.root, order.locks) == "unfinished"
+    run(order)
+    assert examine(order.root, order.locks) == "ready"
+    subprocess.run([places.python, "-I", "-c", "import tiny_core; tiny_core.value"], check=True)
+
+
+def test_a_python_that_went_away_is_seen_and_replaced(order):
+    run(order)
+    places = Places(order.root)
+    settings = places.venv / "pyvenv.cfg"
+    text = settings.read_text()
+    home = next(line for line in text.splitlines() if line.startswith("home"))
+    settings.write_text(text.replace(home, f"home = {order.root / 'blender-4.2' / 'python' / 'bin'}"))
+    assert examine(order.root, order.locks) == "broken"
+    assert "Making the environment" in run(order)
+    assert examine(order.root, order.locks) == "ready"
+
+
+def test_another_lock_is_an_update_of_what_changed_only(order):
+    run(order)
+    _, line = write_wheel(order.wheels, "tiny_core", "1.1", "value = 2\n")
+    (order.locks.folder / "torch-cpu.txt").write_text(line)
+    assert examine(order.root, order.locks) == "outdated"
+    assert "Making the environment" not in run(order)
+    assert examine(order.root, order.locks) == "ready"
+    assert installed_modules(order)["tiny_core"] == "1.1"
+    assert "tiny_extra" not in Places(order.root).log.read_text().replace("import tiny_core, tiny_extra", "")
+
+
+def test_what_the_lock_no_longer_has_is_taken_out(order):
+    run(order)
+    (order.locks.folder / "packages.txt").write_text("# nothing more\n")
+    order = changed(order, check=("-c", "import tiny_core"))
+    run(order)
+    assert "tiny_extra" not in installed_modules(order)
+    assert examine(order.root, order.locks) == "ready"
+
+
+def test_line_ends_do_not_make_a_lock_stale(order):
+    run(order)
+    lock = order.locks.folder / "packages.txt"
+    lock.write_bytes(lock.read_bytes().replace(b"\n", b"\r\n"))
+    assert examine(order.root, order.locks) == "ready"
+
+
+def test_another_device_makes_the_environment_again(order):
+    run(order)
+    (order.locks.folder / "torch-cuda.txt").write_text((order.locks.folder / "torch-cpu.txt").read_text())
+    (order.locks.folder / "cuda.txt").write_text("")
+    assert "Making the environment" in run(changed(order, device="cuda"))
+    assert environment.stamp_of(order.root)["device"] == "cuda"
+
+
+def failing(order, match):
+    """The sentence of an installation that must fail, and leave the environment unfinished."""
+    with pytest.raises(MacroError, match=match) as caught:
+        run(order)
+    assert "\n" not in caught.value.sentence
+    return caught.value.sentence
+
+
+def test_a_wheel_that_is_missing_is_named(order):
+    next(order.wheels.glob("tiny_extra*")).unlink()
+    sentence = failing(order, "the folder of wheels lacks tiny.extra==2.0")
+    assert str(order.wheels) in sentence
+    assert examine(order.root, order.locks) == "unfinished"
+    write_wheel(order.wheels, "tiny_extra", "2.0")
+    run(order)
+    assert examine(order.root, order.locks) == "ready"
+
+
+def test_a_wheel_with_another_content_is_refused(order):
+    write_wheel(order.wheels, "tiny_core", "1.0", "import os  # not what was locked\n")
+    failing(order, "tiny.core==1.0 is not the file that the extension's lock names")
+    assert "tiny_core" not in installed_modules(order)
+
+
+def test_an_index_that_cannot_be_reached_is_one_sentence(order, monkeypatch):
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    closed = "http://127.0.0.1:9/simple"
+    failing(changed(order, wheels=None, index=closed, torch_index=closed), "the package index cannot be reached")
+
+
+def test_a_solver_that_does_not_run_is_not_ready(order):
+    failing(changed(order, check=("-c", "raise ImportError('libmissing.so')")), "libmissing")
+    assert examine(order.root, order.locks) == "unfinished"
+
+
+def test_a_folder_that_is_not_ours_is_neither_filled_nor_deleted(fresh):
+    order = fresh
+    order.root.mkdir(parents=True)
+    (order.root / "holiday.jpg").write_bytes(b"x")
+    failing(order, "taken by something else")
+    with pytest.raises(MacroError, match="not made by this extension"):
+        environment.delete(order.root)
+    assert [path.name for path in order.root.iterdir()] == ["holiday.jpg"]
+
+
+def test_an_empty_folder_of_wheels_is_told(fresh, tmp_path):
+    (tmp_path / "empty").mkdir()
+    failing(changed(fresh, wheels=tmp_path / "empty"), "there are no wheels in this folder")
+    assert not fresh.root.exists()
+
+
+def test_a_full_disk_is_told_before_anything_is_fetched(order):
+    huge = {"download": 10**15, "installed": 10**16}
+    sizes = {environment.platform_name(): {"cpu": huge}}
+    (order.locks.folder / "sizes.json").write_text(json.dumps(sizes))
+    failing(order, r"the disk has .* free, and the installation needs 10000000\.0 GB")
+
+
+def test_deleting_leaves_nothing(order):
+    run(order)
+    environment.delete(order.root)
+    assert examine(order.root, order.locks) == "absent"
+    assert list(order.root.parent.iterdir()) == []
+
+
+def test_cancel_ends_the_children_and_leaves_a_half_finished_environment(order):
+    cancelled, seen = threading.Event(), []
+    order = changed(order, check=("-c", SLEEPER))
+    with pytest.raises(environment.Cancelled):
+        for progress in install(order, cancelled):
+            seen.append(progress.title)
+            if child_in(order):
+                cancelled.set()
+    assert not alive(child_in(order))
+    assert examine(order.root, order.locks) == "unfinished"
+
+
+def test_leaving_the_generator_ends_the_children(order):
+    order = changed(order, check=("-c", SLEEPER))
+    steps = install(order, threading.Event())
+    for progress in steps:
+        if child_in(order):
+            break
+    steps.close()
+    assert not alive(child_in(order))
+
+
+def child_in(order):
+    """The process number that the sleeper wrote into the log, once it has."""
+    last = Places(order.root).log.read_text().split("\n")[-2:]
+    return int(last[0]) if last[0].isdigit() and last[-1] == "" else None
+
+
+def alive(process):
+    for _ in range(50):
+        try:
+            os.kill(process, 0)
+        except OSError:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_this_python_will_do(interpreter):
+    assert interpreter.version == sys.version_info[:3]
+    assert pythons.find().fault == ""
+    assert pythons.find(sys.executable).version == interpreter.version
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"version": [3, 14, 2]}, r"it is 3\.14, and the solver's packages need Python 3\.11 to 3\.13"),
+        ({"version": [3, 10, 1]}, r"it is 3\.10"),
+        ({"ensurepip": False}, r"python3\.12-venv"),
+        ({"implementation": "PyPy"}, "64-bit CPython"),
+        ({"bits": 32}, "64-bit CPython"),
+    ],
+)
+def test_wrong_python_is_refused_with_a_reason(tmp_path, changes, reason):
+    told = {"version": [3, 12, 4], "implementation": "CPython", "bits": 64, "machine": "x86_64", "venv": True}
+    told |= {"ensurepip": True, "path": "/x"} | changes
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(told)}'\n")
+    program.chmod(0o755)
+    with pytest.raises(MacroError, match=reason) as caught:
+        pythons.find(str(program))
+    assert str(program) in caught.value.sentence and "install Python 3.11 to 3.13" in caught.value.sentence
+
+
+@POSIX
+def test_another_python_is_found_where_blenders_own_will_not_do(tmp_path, monkeypatch):
+    too_new = tmp_path / "blender" / "python3.14"
+    too_new.parent.mkdir()
+    answer = {"version": [3, 14, 0], "implementation": "CPython", "bits": 64, "machine": "x86_64"}
+    answer |= {"venv": True, "ensurepip": True, "path": str(too_new)}
+    too_new.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
+    too_new.chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    # A link would lose its virtual environment's packages, which does not matter for a probe.
+    (tmp_path / "bin" / "python3.13").symlink_to(os.path.realpath(sys.executable))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    found = pythons.find(own=str(too_new))
+    assert found.version == sys.version_info[:3]
+    monkeypatch.setattr(pythons, "candidates", lambda own: [own])
+    with pytest.raises(MacroError, match=r"no fitting Python was found .*it is 3\.14") as caught:
+        pythons.find(own=str(too_new))
+    assert "python.org" in caught.value.sentence
+
+
+@pytest.mark.parametrize("path", ["missing", "folder", "text"])
+def test_what_is_no_python_is_told(tmp_path, path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("not a program")
+    with pytest.raises(MacroError, match="it does not run"):
+        pythons.find(str(tmp_path / path))
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("answer", "toolkit", "device", "reason"),
+    [
+        ("NVIDIA GeForce RTX 4070, 591.20", True, "cuda", "RTX 4070"),
+        ("NVIDIA GeForce RTX 4070, 591.20", False, "cpu", "CUDA toolkit"),
+        ("NVIDIA GeForce GTX 1080, 535.54.03", True, "cpu", "535.54.03 is too old"),
+        ("NVIDIA-SMI has failed because it couldn't communicate with the driver", True, "cpu", "does not answer"),
+        (None, True, "cpu", "no NVIDIA card"),
+    ],
+)
+def test_device_by_what_the_machine_has(tmp_path, monkeypatch, answer, toolkit, device, reason):
+    if sys.platform == "darwin":
+        pytest.skip("Macs have no NVIDIA cards")
+    for name, text in (("nvidia-smi", answer), ("nvcc", "x" if toolkit else None)):
+        if text is not None:
+            (tmp_path / name).write_text(f'#!/bin/sh\necho "{text}"\n')
+            (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_HOME", raising=False)
+    monkeypatch.delenv("CUDA_PATH", raising=False)
+    machine = pythons.look_at_machine()
+    assert machine.device == device and reason in machine.reason
+
+
+def test_locks_name_everything_that_pyproject_asks_for():
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((LOCKS.parents[1] / "pyproject.toml").read_text())["project"]
+    locked = {"packages": set(), "cuda": set(), "torch-cpu": set(), "torch-cuda": set()}
+    for name, found in locked.items():
+        for package, version, text in environment.pins((LOCKS / f"{name}.txt").read_text()):
+            found.add((package, version.partition("+")[0]))
+            assert name.startswith("torch") or "--hash=sha256:" in text, package
+    wanted = {
+        (environment.normalized(r.name), str(r.specifier).removeprefix("=="))
+        for r in map(Requirement, project["dependencies"])
+    }
+    lacking = wanted - locked["packages"] - locked["torch-cpu"]
+    assert not lacking, f"run `make lock`: {lacking}"
+    assert wanted <= locked["packages"] | locked["torch-cuda"]
+    gsplat = Requirement(*project["optional-dependencies"]["cuda"])
+    assert (gsplat.name, str(gsplat.specifier).removeprefix("==")) in locked["cuda"]
+
+
+@pytest.mark.parametrize("system", ["linux-x86_64", "windows-x86_64", "macos-arm64"])
+def test_sizes_are_known_for_every_system(system):
+    sizes = json.loads((LOCKS / "sizes.json").read_text())[system]
+    for device in ("cpu",) if system.startswith("mac") else ("cpu", "cuda"):
+        assert 100e6 < sizes[device]["download"] < sizes[device]["installed"] < 20e9
