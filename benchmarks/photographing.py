@@ -65,7 +65,7 @@ class Work:
 
     def shares(self, scene: str) -> None:
         """The shares in focus of a scene."""
-        name, key = f"{scene}-shares", key_of("shares", 1)
+        name, key = f"{scene}-shares", key_of("shares", 2)
         output = self.folder / f"{name}.json"
         self._do(name, key, ["-m", "benchmarks.photographing_table.shares", scene, output], output)
 

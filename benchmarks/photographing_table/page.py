@@ -95,9 +95,7 @@ def focus_name(shoot: Shoot) -> str:
     """How the focus moves, for people."""
     if shoot.bracket_size > 1:
         return f"{shoot.views // shoot.bracket_size} brackets of {shoot.bracket_size}"
-    return {"random": f"{shoot.views} singles, random", "same": f"{shoot.views} singles, all on the middle"}.get(
-        shoot.focus, shoot.focus
-    )
+    return f"{shoot.views} singles, {PLAN_NAMES[shoot.focus]}"
 
 
 def _shoots(findings: Findings, shoots: Sequence[Shoot]) -> str:

@@ -22,6 +22,7 @@ FOCUS_SHOOTS = (
     Shoot("beetle"),
     Shoot("beetle", focus="bracket", bracket_size=3),
     Shoot("beetle", focus="same"),
+    Shoot("beetle", focus="subject"),
     Shoot("coin"),
     Shoot("coin", focus="bracket", bracket_size=3),
 )

@@ -24,11 +24,12 @@ from synthetic.views import PLANS
 VIEWS = (8, 12, 24, 48)  # photos
 F_NUMBERS = (2.8, 5.6, 11.0, 22.0)
 WIDTHS = (200, 800)  # px of the photo at which 1.5 px count as sharp
-STEPPED = "stepped"  # single photos, the focus a third of the depth further each time
+STEPPED = "stepped"  # single photos; the generator has no such plan
 PLAN_NAMES = {
     "same": "all on the middle",
-    "random": "random",
-    STEPPED: "near, middle, far in turn",
+    "subject": "on a visible point of the subject",
+    STEPPED: "subject's near, middle, far end in turn",
+    "random": "random, subject and surroundings",
     "bracket": "brackets of 3",
     "mixed": "half singles, half brackets of 3",
 }
@@ -88,8 +89,9 @@ def measure(name: str) -> list[dict[str, Any]]:
             for index in range(number * per_pose, (number + 1) * per_pose):
                 kind, step, steps = steps_of(plan, index)
                 rng = generator(_SEED, Stream.FOCUS, index)
+                where = mask if plan == STEPPED else near
                 distances.append(
-                    focus_distance(kind, depth, near, mask, usual=distance, step=step, steps=steps, rng=rng)
+                    focus_distance(kind, depth, where, mask, usual=distance, step=step, steps=steps, rng=rng)
                 )
             taken.append(Taken(pose, depth.astype(np.float32), tuple(distances)))
         return taken
