@@ -29,6 +29,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from . import locks as file_locks
 from .errors import MacroError
 from .pythons import Device, Interpreter
 from .solver_process import child_environment, last_line, quiet_child
@@ -115,6 +116,11 @@ class Places:
         return self.root / "temporary"
 
     @property
+    def doctor(self) -> Path:
+        """What the solver's own check found, as JSON (docs/formats.md)."""
+        return self.root / "doctor.json"
+
+    @property
     def log(self) -> Path:
         """What pip said."""
         return self.root / "install.log"
@@ -166,6 +172,19 @@ def stamp_of(root: Path) -> Mapping[str, Any]:
     return stamp if isinstance(stamp, dict) and stamp.get("stamp_version") == STAMP_VERSION else {}
 
 
+def summary(root: Path) -> str:
+    """One line about a finished environment: its PyTorch and Python, what it computes with, its size."""
+    stamp = stamp_of(root)
+    try:
+        facts = json.loads(Places(root).doctor.read_text(encoding="utf-8"))
+        rasterizers, torch = facts["rasterizers"], facts["packages"]["torch"]
+        on = rasterizers["gsplat" if rasterizers["gsplat"]["usable"] else "cpu"]["reason"]
+        parts = [f"PyTorch {torch}", str(stamp.get("python")), on, size_text(float(stamp["bytes"]))]
+    except (OSError, ValueError, KeyError, TypeError):
+        parts = [str(stamp.get("python", ""))]
+    return "  ·  ".join(part for part in parts if part)
+
+
 def examine(root: Path, locks: Locks) -> State:
     """What state an environment is in, from its files alone: fast enough to be asked while drawing."""
     places = Places(root)
@@ -207,31 +226,10 @@ def install(order: Order, cancelled: threading.Event) -> Iterator[Progress]:
     """
     places = Places(order.root)
     yield Progress("Preparing")
-    _begin(order, places)
     try:
-        runner = _Runner(places, cancelled)
-        if not _reusable(order, places):
-            _remove(places.venv)
-            yield from runner.run(
-                "Making the environment",
-                [order.interpreter.path, "-I", "-m", "venv", str(places.venv)],
-                "the environment could not be made",
-            )
-            (places.venv / OWNER).write_text(json.dumps(_made_with(order)), encoding="utf-8")
-        _drop_half_installed(places)
-        missing = _write_missing(order, places)
-        if missing and order.wheels is None:
-            yield from _download(order, places, runner, missing)
-        if missing:
-            yield from _install_wheels(order, places, runner, missing)
-        yield from _uninstall_strays(order, places, runner)
-        yield from runner.run(
-            "Testing the solver",
-            [str(places.python), *order.check],
-            "the environment is installed, but the solver does not run in it",
-            cwd=order.home,
-        )
-        _finish(order, places)
+        with _alone(order.root):
+            _begin(order, places)
+            yield from _steps(order, places, _Runner(places, cancelled))
     except OSError as error:
         raise MacroError(
             f"the environment could not be written ({error.strerror or error})",
@@ -239,6 +237,48 @@ def install(order: Order, cancelled: threading.Event) -> Iterator[Progress]:
             remedy="check the folder's permissions and the space on its disk, then repair",
         ) from None
     yield Progress("Installed", 1.0)
+
+
+def _steps(order: Order, places: Places, runner: _Runner) -> Iterator[Progress]:
+    if not _reusable(order, places):
+        _remove(places.venv)
+        yield from runner.run(
+            "Making the environment",
+            [order.interpreter.path, "-I", "-m", "venv", str(places.venv)],
+            "the environment could not be made",
+        )
+        (places.venv / OWNER).write_text(json.dumps(_made_with(order)), encoding="utf-8")
+    _drop_half_installed(places)
+    missing = _write_missing(order, places)
+    if missing and order.wheels is None:
+        yield from _download(order, places, runner, missing)
+    if missing:
+        yield from _install_wheels(order, places, runner, missing)
+    yield from _uninstall_strays(order, places, runner)
+    yield from runner.run(
+        "Testing the solver",
+        [str(places.python), "-B", *order.check],  # nothing is written beside the solver's sources
+        "the environment is installed, but the solver does not run in it",
+        cwd=order.home,
+    )
+    _finish(order, places)
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep a second Blender out of the same folder meanwhile.
+
+    Raises:
+        MacroError: another one is at it.
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    lock = file_locks.take(root.with_name(f".{root.name}.lock"))
+    if lock is None:
+        raise MacroError("another Blender is installing the solver there", where=root, remedy="wait for it")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def delete(root: Path) -> None:

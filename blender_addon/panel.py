@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tab "Macro" in the sidebar of the 3D view."""
+"""The tab "Macro" in the sidebar of the 3D view: capture, settings, the button, and what came of it."""
 
 from __future__ import annotations
 
 import bpy
 
-from . import import_result, job
+from . import import_result, job, previews
+from .capture_check import Inspection, Summary
 from .layout import wrapped
 from .preferences import solver_python
 
 MOST_WARNINGS = 3
+MENDS = {  # what a button can do about an error: its words and its icon
+    "fresh": ("Start Anew", "FILE_REFRESH"),
+    "output": ("Use Another Folder", "NEWFOLDER"),
+    "smaller": ("Try Again Smaller", "FULLSCREEN_EXIT"),
+}
 
 
 class MacroTab:
@@ -27,30 +33,36 @@ class MACRO_PT_reconstruct(MacroTab, bpy.types.Panel):
     bl_idname = "MACRO_PT_reconstruct"
 
     def draw(self, context: bpy.types.Context) -> None:
-        """Settings, then the button or the progress in its place, then how the last run ended."""
+        """The steps from top to bottom; then how the last runs ended."""
         layout = self.layout
         settings = context.scene.macro_reconstruction
-        running = job.current is not None and job.current.running
-        column = layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
-        column.enabled = not running
-        column.prop(settings, "capture")
+        run = job.working()
+        column = _settings_column(layout)
+        row = column.row(align=True)
+        row.prop(settings, "capture")
+        row.operator("macro.inspect", text="", icon="VIEWZOOM")
+        _draw_inspection(layout, settings)
+        column = _settings_column(layout)
         column.prop(settings, "output")
         column.prop(settings, "preset")
 
         if not solver_python():
             box = layout.box()
-            wrapped(box, "The solver is not set up: choose its Python in the preferences.", icon="INFO")
-            box.operator("macro.open_preferences", icon="PREFERENCES")
-        if job.current is not None and job.current.running:
-            _draw_progress(layout, job.current)
-        else:
-            button = layout.column()
-            button.scale_y = 1.6
-            button.operator("macro.reconstruct", icon="OUTLINER_OB_POINTCLOUD")
-        if job.current is not None:
-            _draw_messages(layout, job.current)
+            wrapped(box, "The solver is not set up yet; the preferences do it.", icon="INFO")
+            box.operator("macro.open_preferences", text="Set the Solver Up", icon="PREFERENCES")
+        if run is not None:
+            _draw_progress(layout, run)
+        button = layout.column()
+        button.scale_y = 1.6 if run is None else 1.0
+        text = "Reconstruct Macro Scene" if run is None else "Add to the Queue"
+        button.operator("macro.reconstruct", text=text, icon="OUTLINER_OB_POINTCLOUD" if run is None else "ADD")
+        for other in job.waiting():
+            row = layout.row(align=True)
+            row.label(text=f"{other.output.name} waits", icon="SORTTIME")
+            row.operator("macro.cancel", text="", icon="X", emboss=False).output = str(other.output)
+        for other in job.jobs:
+            if other.is_over:
+                _draw_end(layout, other)
 
 
 class MACRO_PT_advanced(MacroTab, bpy.types.Panel):
@@ -62,14 +74,17 @@ class MACRO_PT_advanced(MacroTab, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender's own convention
 
     def draw(self, context: bpy.types.Context) -> None:
-        """The remaining settings."""
+        """The remaining settings, by what they are about."""
         settings = context.scene.macro_reconstruction
-        column = self.layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
-        column.enabled = job.current is None or not job.current.running
-        for name in ("masks", "max_size", "iterations", "device", "resume"):
-            column.prop(settings, name)
+        for names in (
+            ("masks", "make_masks"),
+            ("focal_length_mm", "f_number", "marker_mm"),
+            ("max_size", "iterations", "close_holes"),
+            ("device", "resume"),
+        ):
+            column = _settings_column(self.layout)
+            for name in names:
+                column.prop(settings, name)
 
 
 class MACRO_PT_result(MacroTab, bpy.types.Panel):
@@ -87,7 +102,9 @@ class MACRO_PT_result(MacroTab, bpy.types.Panel):
             box = layout.box()
             row = box.row()
             row.label(text=collection.name, icon="OUTLINER_COLLECTION")
-            row.operator("macro.frame_result", icon="ZOOM_SELECTED").collection = collection.name
+            row.operator("macro.frame_result", text="", icon="ZOOM_SELECTED").collection = collection.name
+            row.operator("macro.open_report", text="", icon="FILE_TEXT").collection = collection.name
+            row.operator("macro.open_folder", text="", icon="FILE_FOLDER").collection = collection.name
             size = collection.get(import_result.SIZE_KEY)
             if size:
                 box.label(text=f"{_length(size)} across", icon="DRIVER_DISTANCE")
@@ -110,38 +127,106 @@ class MACRO_PT_result(MacroTab, bpy.types.Panel):
         column.operator("macro.import_result", text="Import Result…", icon="IMPORT")
 
 
+def _settings_column(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    return column
+
+
+def _draw_inspection(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
+    """What was found in the folder that is chosen now."""
+    found = job.inspection
+    if found is None or str(found.capture) != bpy.path.abspath(settings.capture).rstrip("/\\"):
+        return
+    box = layout.box()
+    if found.phase == "running":
+        box.progress(factor=found.fraction, type="BAR", text=found.title)
+    elif found.phase == "error":
+        wrapped(box, found.message, icon="ERROR")
+    elif found.summary is not None:
+        _draw_summary(box, found, found.summary)
+
+
+def _draw_summary(box: bpy.types.UILayout, found: Inspection, summary: Summary) -> None:
+    row = box.row()
+    photos = f"{summary.photos} photos"
+    if summary.viewpoints is not None and summary.viewpoints != summary.photos:
+        photos += f" from {summary.viewpoints} places"
+    row.label(text=photos, icon="IMAGE_DATA")
+    row.operator("macro.open_sheet", text="", icon="IMGDISPLAY", emboss=False)
+    facts = box.column(align=True)
+    facts.scale_y = 0.8
+    if summary.lens:
+        wrapped(facts, summary.lens, icon="BLANK1")
+    if summary.f_numbers:
+        facts.label(text=summary.f_numbers, icon="BLANK1")
+    if summary.in_focus_share is not None:
+        facts.label(text=f"{100 * summary.in_focus_share:.0f} % of a photo in focus", icon="BLANK1")
+    if summary.brackets:
+        facts.label(text=f"{summary.brackets} focus brackets", icon="BLANK1")
+    if summary.unusable:
+        facts.label(text=f"{summary.unusable} files that cannot be read", icon="BLANK1")
+    for advice in summary.advice[:MOST_WARNINGS]:
+        wrapped(box, advice, icon="INFO")
+    if len(summary.advice) > MOST_WARNINGS:
+        box.label(text=f"and {len(summary.advice) - MOST_WARNINGS} more, on the contact sheet", icon="BLANK1")
+
+
 def _draw_progress(layout: bpy.types.UILayout, run: job.Job) -> None:
-    column = layout.column(align=True)
-    column.label(text=run.title)
+    box = layout.box()
+    column = box.column(align=True)
+    row = column.row()
+    row.label(text=run.title)
+    if run.psnr is not None and run.stage == "train":
+        right = row.row()
+        right.alignment = "RIGHT"
+        right.label(text=f"{run.psnr:.1f} dB")
     row = column.row(align=True)
-    row.scale_y = 1.6
+    row.scale_y = 1.4
     row.progress(factor=run.fraction, type="BAR", text=run.status)
+    row.operator(
+        "macro.pause", text="", icon="PLAY" if run.phase == "paused" else "PAUSE", depress=run.phase == "paused"
+    )
+    row.operator("macro.finish", text="", icon="CHECKMARK")
     row.operator("macro.cancel", text="", icon="X")
+    picture = previews.icon(run.preview) if run.preview is not None else 0
+    if picture:
+        box.template_icon(icon_value=picture, scale=9)
+    _draw_warnings(box, run)
 
 
-def _draw_messages(layout: bpy.types.UILayout, run: job.Job) -> None:
-    if not run.running:
-        box = layout.box()
-        row = box.row()
-        title, icon = {
-            "done": ("Finished", "CHECKMARK"),
-            "error": ("Something is wrong", "ERROR"),
-            "cancelled": ("Cancelled", "CANCEL"),
-        }[run.phase]
-        row.label(text=title, icon=icon)
-        if run.log_path is not None:
-            row.operator("macro.open_log", text="", icon="TEXT", emboss=False)
-        row.operator("macro.dismiss", text="", icon="X", emboss=False)
-        if run.phase == "error":
-            wrapped(box, run.message)
-        if run.phase == "cancelled" and run.resumable:
-            wrapped(box, "Turn on Resume under Advanced to go on from where it stopped.")
-    if run.warnings:
-        box = layout.box()
-        for warning in run.warnings[:MOST_WARNINGS]:
-            wrapped(box, warning, icon="INFO")
-        if len(run.warnings) > MOST_WARNINGS:
-            box.label(text=f"and {len(run.warnings) - MOST_WARNINGS} more, in the log", icon="BLANK1")
+def _draw_end(layout: bpy.types.UILayout, run: job.Job) -> None:
+    box = layout.box()
+    row = box.row()
+    title, icon = {
+        "done": ("Finished", "CHECKMARK"),
+        "error": ("Something is wrong", "ERROR"),
+        "cancelled": ("Cancelled", "CANCEL"),
+    }[run.phase]
+    row.label(text=title, icon=icon)
+    if run.log_path is not None:
+        row.operator("macro.open_log", text="", icon="TEXT", emboss=False)
+    row.operator("macro.dismiss", text="", icon="X", emboss=False)
+    if run.phase == "error":
+        wrapped(box, run.message)
+    if run.mend == "solver":
+        box.operator("macro.open_preferences", text="Set the Solver Up", icon="PREFERENCES")
+    elif run.mend in MENDS:
+        text, icon = MENDS[run.mend]
+        box.operator("macro.mend", text=text, icon=icon).how = run.mend
+    elif run.resumable:
+        box.operator("macro.mend", text="Go On", icon="PLAY").how = "resume"
+    if run.phase == "done" and not run.imported:
+        box.operator("macro.import_result", text="Import", icon="IMPORT").filepath = str(run.output / "result.json")
+    _draw_warnings(box, run)
+
+
+def _draw_warnings(layout: bpy.types.UILayout, run: job.Job) -> None:
+    for warning in run.warnings[:MOST_WARNINGS]:
+        wrapped(layout, warning, icon="INFO")
+    if len(run.warnings) > MOST_WARNINGS:
+        layout.label(text=f"and {len(run.warnings) - MOST_WARNINGS} more, in the log", icon="BLANK1")
 
 
 def _length(metres: float) -> str:

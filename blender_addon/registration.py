@@ -5,13 +5,35 @@ import atexit
 
 import bpy
 
-from . import job, operators, panel, preferences, properties
+from . import (
+    installation,
+    installation_operators,
+    job,
+    job_operators,
+    operators,
+    panel,
+    preferences,
+    previews,
+    properties,
+)
 
-CLASSES = (*properties.CLASSES, *preferences.CLASSES, *operators.CLASSES, *panel.CLASSES)
+ADOPTION_DELAY_S = 1.0  # after the start, when Blender has read its file
+
+CLASSES = (
+    *properties.CLASSES,
+    *preferences.CLASSES,
+    *operators.CLASSES,
+    *job_operators.CLASSES,
+    *installation_operators.CLASSES,
+    *panel.CLASSES,
+)
+
+
+_shortcuts: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
 
 def register() -> None:
-    """Add classes, the scene's settings, and the entry of File > Import."""
+    """Add classes, the scene's settings, the entry of File > Import, and Escape over the Macro tab."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.macro_reconstruction = bpy.props.PointerProperty(
@@ -20,14 +42,36 @@ def register() -> None:
         description="What the Macro panel is set to",
     )
     bpy.types.TOPBAR_MT_file_import.append(operators.draw_import_entry)
-    atexit.register(job.end_all)
+    _add_shortcut()
+    preferences.note_what_happens_at_exit()
+    if not bpy.app.background:
+        bpy.app.timers.register(job.adopt_all, first_interval=ADOPTION_DELAY_S)
+    atexit.register(job.end_at_exit)
+    atexit.register(installation.end_all)
 
 
 def unregister() -> None:
-    """End the solver, then undo `register` in reverse."""
-    job.end_all()
-    atexit.unregister(job.end_all)
+    """End the solver and its installation, then undo `register` in reverse."""
+    for end in (job.end_all, installation.end_all):
+        end()
+    for end in (job.end_at_exit, installation.end_all):
+        atexit.unregister(end)
+    if bpy.app.timers.is_registered(job.adopt_all):
+        bpy.app.timers.unregister(job.adopt_all)
+    for keymap, item in _shortcuts:
+        keymap.keymap_items.remove(item)
+    _shortcuts.clear()
+    previews.clear()
     bpy.types.TOPBAR_MT_file_import.remove(operators.draw_import_entry)
     del bpy.types.Scene.macro_reconstruction
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+
+
+def _add_shortcut() -> None:
+    """Escape asks whether to cancel; its poll lets the key pass everywhere but over the tab of a running solver."""
+    configuration = bpy.context.window_manager.keyconfigs.addon
+    if configuration is None:  # without a window
+        return
+    keymap = configuration.keymaps.new(name="3D View Generic", space_type="VIEW_3D")
+    _shortcuts.append((keymap, keymap.keymap_items.new("macro.escape", "ESC", "PRESS")))

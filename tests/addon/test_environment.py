@@ -341,6 +341,15 @@ def test_deleting_leaves_nothing(order):
     assert list(order.root.parent.iterdir()) == []
 
 
+def test_two_at_once_do_not_meet(fresh):
+    first = install(fresh, threading.Event())
+    while next(first).title != "Making the environment":
+        pass
+    failing(fresh, "another Blender is installing")
+    first.close()
+    assert [path.name for path in fresh.root.parent.iterdir()] == ["solver"]
+
+
 def test_cancel_ends_the_children_and_leaves_a_half_finished_environment(order):
     cancelled, seen = threading.Event(), []
     order = changed(order, check=("-c", SLEEPER))
@@ -356,7 +365,7 @@ def test_cancel_ends_the_children_and_leaves_a_half_finished_environment(order):
 def test_leaving_the_generator_ends_the_children(order):
     order = changed(order, check=("-c", SLEEPER))
     steps = install(order, threading.Event())
-    for progress in steps:
+    for _ in steps:
         if child_in(order):
             break
     steps.close()
