@@ -73,6 +73,8 @@ def tasks_of(kind: ExportFormat, source: Source, *, link: bool) -> list[Task]:
             ]
         case "colmap" | "colmap-text":
             suffix = ".bin" if kind == "colmap" else ".txt"
+            if kind == "colmap-text":
+                _require_words(source)
             files = [f"sparse/0/{name}{suffix}" for name in FILES]
             return [*images, *(Task(f, lambda path: write_colmap_file(path, _posed_images(source))) for f in files)]
         case "png":
@@ -169,12 +171,17 @@ def _posed_images(source: Source) -> PosedImages:
     return PosedImages(source.photos, names, points, colours)
 
 
+def _require_words(source: Source) -> None:
+    """Fail where COLMAP's text files would be misread: they end names at spaces."""
+    spaced = [photo.name for photo in source.photos if len(photo.name.split()) > 1]
+    if spaced:
+        raise SolverError(
+            f"COLMAP's text files cannot name '{spaced[0]}', which has a space", remedy="use colmap, its binary ones"
+        )
+
+
 def _write_sharp(path: Path, source: Source, photo: int) -> None:
     """Render a photo's view again: the result's own image has 8 bits."""
-    import torch
+    from solver.surface.depth_views import render_sharp
 
-    from solver.training.reconstruction import view_of_photo
-
-    with torch.no_grad():
-        rendering = source.scene.render(view_of_photo(source.scene.capture.photos[photo], source.scene.device))
-    write_tiff(path, rendering.colour.cpu().numpy())
+    write_tiff(path, render_sharp(source.scene, source.scene.capture.photos[photo]).colour)
