@@ -17,7 +17,7 @@ from solver.defocus.pupil import pupil_samples
 
 _SPREAD = 1.5  # diameter that a point's dilation spans over that of its share of the pupil
 _SPACING_PX = 2.0  # between neighbouring points, as they are seen in the widest blur of a picture
-_FEWEST, _MOST = 16, 1024  # points, where nobody asked for a number
+_FEWEST, _MOST = 16, 320  # points, where nobody asked for a number; the latter are a twentieth of the blur apart
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from solver.refocus.aperture import Lens, sample_count, sampled
 from solver.training.reconstruction import Reconstruction, expected_depth
 
 _AT_ONCE = 16  # points of the pupil, for the memory that each takes
+_FAINT = 0.05  # alpha from which something counts that gaps between points of the pupil would show in
 _LARGEST_SHARE = 0.005  # of the surface that may be blurred more than what counts as the largest blur
 
 
@@ -35,7 +36,8 @@ def photograph(
         if lens is None:
             return scene.render(view).colour.cpu().numpy()
         if samples is None:
-            samples = sample_count(lens, largest_coc_px(sharp_depth(scene, view), lens, float(view.K[0, 0])))
+            depth = sharp_depth(scene, view, _FAINT)
+            samples = sample_count(lens, largest_coc_px(depth, lens, float(view.K[0, 0])))
         points, residual = sampled(lens, samples)
         pupil, inverse_focus = (
             torch.tensor(value, dtype=torch.float32, device=scene.device)
@@ -49,10 +51,10 @@ def photograph(
         return (total / samples).cpu().numpy()
 
 
-def sharp_depth(scene: Reconstruction, view: View) -> np.ndarray:  # [H, W]
-    """Depth of the surface in a view, scene unit, 0 where there is none."""
+def sharp_depth(scene: Reconstruction, view: View, least_alpha: float = 0.5) -> np.ndarray:  # [H, W]
+    """Depth of what a view shows, scene unit, 0 where less than `least_alpha` of a pixel is surface."""
     with torch.no_grad():
-        return expected_depth(scene.render(view)).cpu().numpy()
+        return expected_depth(scene.render(view), least_alpha).cpu().numpy()
 
 
 def largest_coc_px(depth: np.ndarray, lens: Lens, principal_distance_px: float) -> float:  # [H, W]
