@@ -3,7 +3,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -215,7 +215,8 @@ def _report(output: Path, content: dict[str, Any], reporter: Reporter) -> None:
     try:
         write_report(output, content, reporter.progress)
     except Exception as error:  # whatever it is, it must not cost the result
-        (output / PAGE).unlink(missing_ok=True)
+        with suppress(OSError):
+            (output / PAGE).unlink()  # that of an earlier run
         reporter.warning(f"The report could not be written ({type(error).__name__}: {error})")
         content["warnings"] = list(reporter.warnings)
     reporter.finish_stage()

@@ -63,11 +63,18 @@ def line_chart(
         parts += [_line(_LEFT, y(row), right, y(row), "grid"), _text(_LEFT - 8, y(row) + 4, number(row), "tick end")]
     for column in columns:
         parts.append(_text(x(column), bottom + 18, number(column), "tick middle"))
-    for step, name in marks:
+    for row, (step, name) in enumerate(sorted(marks)):
         if 0 < step < max(steps):
             near_end = step > 0.7 * max(steps)
             parts.append(_line(x(step), _TOP, x(step), bottom, "mark"))
-            parts.append(_text(x(step) + (-6 if near_end else 6), bottom - 8, name, "note end" if near_end else "note"))
+            parts.append(
+                _text(
+                    x(step) + (-6 if near_end else 6),
+                    bottom - 8 - 18 * (row % 2),
+                    name,
+                    "note end" if near_end else "note",
+                )
+            )
     path = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in known)
     parts.append(Markup('<polyline class="curve" points="{}"/>').format(path))
     last_step, last = known[-1]
@@ -82,8 +89,8 @@ def focus_chart(ranges: Sequence[FocusRange]) -> Markup:
     if not ranges:
         return Markup("")
     ordered = sorted(ranges, key=lambda each: each.focus)
-    width, height, plot_right, bars_left = 960, 340, 740, 770
-    right, bottom, top = width - _RIGHT, height - _BOTTOM, 26
+    width, height, plot_right, bars_left = 960, 320, 740, 770
+    right, bottom, top = width - _RIGHT, height - 26, 26
 
     def y(part: float) -> float:
         clipped = min(max(part, -_BEYOND), 1 + _BEYOND)
@@ -122,8 +129,8 @@ def focus_chart(ranges: Sequence[FocusRange]) -> Markup:
             parts.append(_bar(bars_left, level, (right - bars_left) * count / most, 0.8 * step, "count"))
     parts.append(_text(_LEFT, 14, "photos, in the order of their focus: depth in focus, and the focus plane", "unit"))
     parts.append(_text(bars_left, 14, "photos in focus", "unit"))
-    parts.append(_text((_LEFT + plot_right) / 2, height - 20, f"{len(ordered)} photos", "unit middle"))
-    parts += [_text(bars_left, height - 20, "0", "tick"), _text(right, height - 20, str(most), "tick end")]
+    parts.append(_text((_LEFT + plot_right) / 2, height - 6, f"{len(ordered)} photos", "unit middle"))
+    parts += [_text(bars_left, height - 6, "0", "tick"), _text(right, height - 6, str(most), "tick end")]
     empty = sum(count == 0 for count in counts)
     told = (
         f"{100 * empty / _DEPTHS:.0f} % of the subject's depth is in focus in no photo"
@@ -155,7 +162,7 @@ def camera_map(
     across, along = everything[:, axes[0]], everything[:, axes[1]]
     middle = np.array([(across.max() + across.min()) / 2, (along.max() + along.min()) / 2])
     extent = max(float(np.ptp(across)) / (width - 2 * margin), float(np.ptp(along)) / (height - 2 * margin - 30), 1e-12)
-    length = 0.045 * width * extent  # of a frustum
+    length = 0.075 * width * extent  # of a frustum
 
     def place(position: np.ndarray) -> tuple[float, float]:
         return (

@@ -21,7 +21,7 @@ from solver.files import read_json, written_aside
 from solver.optics.colour import linear_to_srgb
 from solver.report.charts import FocusRange, Sight, camera_map, focus_chart, line_chart, number
 from solver.report.facts import Facts, PhotoFacts, inside, read_facts
-from solver.report.pictures import LEGEND_PX, Picture, circle_colours, embedded, legend_gradient
+from solver.report.pictures import LEGEND_PX, Picture, circle_colours, embedded, legend_gradient, shaded
 
 FORMAT_VERSION = 1  # of result.json
 PAGE = "report.html"
@@ -31,7 +31,7 @@ _COVERAGE_SHARE = 0.06  # of them
 _PHOTO_BYTES = 400_000  # at most, for the pictures of one photo
 _LONGEST_SIDE = 960  # px
 _MOST_SHOWN = 300  # photos with pictures; of more, as many, evenly
-_COVERAGE_VIEWS = 6
+_COVERAGE_VIEWS, _COVERAGE_SIDE = 6, 640  # of maps, and px of their longest side
 _MAP_POINTS = 900  # of the mesh, on the camera maps
 
 _SOURCES = {
@@ -61,7 +61,7 @@ class Shown:
     held_out: bool
     number: int  # among those shown
     caption: str
-    pictures: dict[str, Picture]  # of photo, sharp and coc, as far as they are there
+    pictures: dict[str, Picture | None]  # of photo, sharp and coc, as far as they are there
 
 
 def report(folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
@@ -132,6 +132,7 @@ def render(facts: Facts, progress: Callable[[int, int], None] = lambda done, tot
         in_focus=None if not content["coverage"] else _rest(content["coverage"]["never_in_focus_share"]),
         run_time=sum(content["timings_s"].values()),
         shown=shown,
+        first=next((each.number for each in shown if not each.held_out), 0),
         photos=[_row(facts, each) for each in facts.photos],
         legend=[(number(step), 100 * place / (len(LEGEND_PX) - 1)) for place, step in enumerate(LEGEND_PX)],
         gradient=legend_gradient(),
@@ -154,7 +155,9 @@ def contact_sheet(facts: Facts, progress: Callable[[int, int], None]) -> list[Sh
     found = []
     for done, each in enumerate(chosen):
         images = _images(facts.folder, each)
-        pictures = dict(zip(images, embedded(list(images.values()), _LONGEST_SIDE, allowed), strict=True))
+        pictures: dict[str, Picture | None] = dict.fromkeys(("photo", "sharp", "coc"))
+        if images:
+            pictures |= zip(images, embedded(list(images.values()), _LONGEST_SIDE, allowed), strict=True)
         found.append(Shown(each.name, each.entry["held_out"], done, _caption(facts, each), pictures))
         progress(done + 1, len(chosen))
     return found
@@ -176,7 +179,7 @@ def scale_told(facts: Facts) -> dict[str, Any] | None:
         return None
     uncertainty = scale["relative_uncertainty"]
     longest = None if facts.size is None else float(facts.size.max()) * facts.unit[0]
-    sure = "of unknown uncertainty"
+    sure = "uncertainty unknown"
     if uncertainty is not None:
         sure = f"± {percent(uncertainty)}"
         if longest is not None:
@@ -259,8 +262,6 @@ def _advice(warning: str) -> tuple[str, str | None]:
 
 def _images(folder: Path, each: PhotoFacts) -> dict[str, np.ndarray]:  # [H, W, 3] uint8, sRGB
     """What there is of photo, sharp view and map."""
-    from PIL import Image
-
     found: dict[str, np.ndarray] = {}
     try:
         if each.photo is not None:
@@ -268,11 +269,9 @@ def _images(folder: Path, each: PhotoFacts) -> dict[str, np.ndarray]:  # [H, W, 
             found["photo"] = (linear_to_srgb(linear) * 255 + 0.5).astype(np.uint8)
     except (SolverError, OSError):
         pass  # photos may have moved since
-    try:
-        with Image.open(inside(folder, each.entry["sharp"])) as picture:
-            found["sharp"] = np.asarray(picture.convert("RGB"))
-    except (SolverError, OSError, ValueError, Image.DecompressionBombError):
-        pass
+    sharp = _sharp(folder, each)
+    if sharp is not None:
+        found["sharp"] = sharp
     try:
         depth = read_exr(inside(folder, each.entry["depth"]), "Z")
         coc = read_exr(inside(folder, each.entry["coc"]), "V")
@@ -281,6 +280,16 @@ def _images(folder: Path, each: PhotoFacts) -> dict[str, np.ndarray]:  # [H, W, 
     except (SolverError, OSError):
         pass
     return found
+
+
+def _sharp(folder: Path, each: PhotoFacts) -> np.ndarray | None:  # [H, W, 3] uint8, sRGB
+    from PIL import Image
+
+    try:
+        with Image.open(inside(folder, each.entry["sharp"])) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (SolverError, OSError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def _caption(facts: Facts, each: PhotoFacts) -> str:
@@ -326,6 +335,8 @@ def _curves(facts: Facts) -> list[tuple[str, Markup]]:
         marks.append((settings[begins[settings["defocus"]]], "blur"))
         if settings["defocus"] == "pupil":
             marks.append((settings["pupil_from"], "pupil views"))
+    if 0 < settings.get("resurface_at", 1) < 1:
+        marks.append((settings["resurface_at"], "new surface"))
     at = [(share * settings["iterations"], name) for share, name in marks]
     drawn = [
         ("PSNR of the training photos", line_chart(steps, facts.curves["psnr"], title="PSNR", unit="dB", marks=at)),
@@ -370,7 +381,11 @@ def _coverage_views(facts: Facts) -> list[tuple[str, Picture]]:
             smallest = read_exr(inside(facts.folder, each.entry["coverage"]), "V")
         except (SolverError, OSError):
             continue
-        found.append((each.name, embedded([circle_colours(smallest, smallest >= 0)], 640, allowed)[0]))
+        image = circle_colours(smallest, smallest >= 0)
+        sharp = _sharp(facts.folder, each)
+        if sharp is not None and sharp.shape == image.shape:
+            image = shaded(image, sharp)
+        found.append((each.name, embedded([image], _COVERAGE_SIDE, allowed)[0]))
     return found
 
 

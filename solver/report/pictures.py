@@ -21,7 +21,8 @@ _COLOURS = np.array(
 LEGEND_PX = (0.0, SHARP_COC_PX, 3.0, 6.0, 12.0, 24.0)  # equally far apart in the legend
 NOTHING = (74, 77, 82)  # where there is no surface
 _QUALITY = 82
-_SHRINK = 0.94  # on top of what the number of bytes asks for
+_SHRINK = 0.97  # on top of what the number of bytes asks for
+_SHRINK_AT_ONCE = 0.6  # at most: smaller pictures have fewer details a pixel, or more
 _LEAST_SIDE = 24  # px
 _WORDS_PER_BYTE = 4 / 3  # of base64
 
@@ -39,6 +40,13 @@ def circle_colours(coc_px: np.ndarray, known: np.ndarray) -> np.ndarray:  # [H, 
     """The map of circles of confusion as a picture."""
     colours = np.stack([np.interp(coc_px, _STEPS, channel) for channel in _COLOURS.T], axis=-1)
     return np.where(known[..., None], colours, NOTHING).round().astype(np.uint8)
+
+
+def shaded(colours: np.ndarray, image: np.ndarray) -> np.ndarray:  # [H, W, 3] uint8, both and the result
+    """Colours with the light and dark of an image, so that one sees what they are of."""
+    grey = image.astype(np.float32) @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    light = np.clip(grey / max(float(np.percentile(grey, 95)), 1.0), 0, 1)
+    return (colours * (0.4 + 0.6 * light[..., None])).round().astype(np.uint8)
 
 
 def legend_gradient() -> str:
@@ -64,7 +72,7 @@ def embedded(images: Sequence[np.ndarray], longest_side: int, allowed_bytes: int
         size = sum(len(data) for data, _, _ in files) * _WORDS_PER_BYTE
         if size <= allowed_bytes or all(max(width, height) <= _LEAST_SIDE for _, width, height in files):
             break
-        factor *= _SHRINK * math.sqrt(max(allowed_bytes / size, 0.05))
+        factor *= max(_SHRINK * math.sqrt(allowed_bytes / size), _SHRINK_AT_ONCE)
     return [
         Picture(f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}", width, height)
         for data, width, height in files

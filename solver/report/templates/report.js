@@ -20,7 +20,9 @@
     stage.style.aspectRatio = `${before.width} / ${before.height}`;
     stage.style.setProperty("--shape", before.getAttribute("width") / before.getAttribute("height"));
     byId("right-tag").textContent = against === "coc" ? "circle of confusion" : "sharp";
-    byId("stage-caption").textContent = shown.querySelector("figcaption").textContent.replace(/\s+/g, " ").trim();
+    stage.style.maxWidth = `${4 * before.getAttribute("width")}px`;
+    const told = ["strong", ".badge", ".details"].map((part) => shown.querySelector(`figcaption ${part}`));
+    byId("stage-caption").textContent = told.filter(Boolean).map((part) => part.textContent).join(" · ");
   };
   const divide = () => {
     stage.style.setProperty("--at", `${divider.value}%`);
