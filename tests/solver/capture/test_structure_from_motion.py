@@ -96,6 +96,18 @@ def test_what_the_photos_say_is_kept(found, photos):
     assert all(path.name in ("poses", photos.name) for path in (photos.parent / "result").iterdir())
 
 
+def test_poses_are_those_of_the_full_size_whatever_size_is_trained_at(found, photos):
+    """Small copies are for training: what joins two sides of a subject can be too small to be seen in them."""
+    capture, _ = found
+    recorder = Recorder(stop_in="poses")
+    small = load_capture(photos, poses_folder=photos.parent / "result" / "poses", max_size=80, reporter=recorder)
+    assert recorder.stages() == ["read"]
+    for photo, full in zip(small.photos, capture.photos, strict=True):
+        assert photo.camera.width == 80
+        assert photo.camera.fx * full.camera.width == pytest.approx(full.camera.fx * 80)
+        np.testing.assert_array_equal(photo.world_to_camera, full.world_to_camera)
+
+
 def test_kept_poses_are_used_again_until_a_photo_changes(found, photos):
     capture, _ = found
     recorder = Recorder(stop_in="poses")
