@@ -49,7 +49,7 @@ def refocus(request: Request, reporter: Reporter) -> None:
     reporter.stage("render", "Taking the pictures")
     if request.films:
         write_film(request.output, _pixels(request, scene, frames, reporter), request.fps)
-        reporter.done(request.output)
+        reporter.done(request.output.absolute())
         return
     for index, frame in enumerate(frames):
         path = request.output if len(frames) == 1 else _beside(request.output, frame.name)
@@ -58,7 +58,7 @@ def refocus(request: Request, reporter: Reporter) -> None:
             reporter.progress(index * total + done, len(frames) * total)
 
         write_picture(path, photograph(scene, frame.view, frame.lens, request.samples, progress))
-    reporter.done(request.output)
+    reporter.done(request.output.absolute() if len(frames) == 1 else request.output.absolute().parent)
 
 
 def _pixels(request: Request, scene: Reconstruction, frames: list[Frame], reporter: Reporter) -> Iterator[np.ndarray]:
@@ -70,7 +70,10 @@ def _pixels(request: Request, scene: Reconstruction, frames: list[Frame], report
 
 
 def _frames(request: Request, scene: Reconstruction, taken: list[Shot], reporter: Reporter) -> list[Frame]:
-    ready = [_frame(request, scene, shot) for shot in taken]
+    ready = []
+    for shot in taken:
+        ready.append(_frame(request, scene, shot))
+        reporter.progress(len(ready), len(taken))
     first = ready[0]
     if request.sweep:
         assert first.lens is not None

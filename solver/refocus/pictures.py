@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from solver.errors import SolverError
-from solver.export.images import write_png
+from solver.export.images import write_png, write_tiff
 from solver.files import written_aside
 from solver.optics.colour import linear_to_srgb
 
@@ -25,7 +25,7 @@ def write_picture(path: Path, linear: np.ndarray) -> None:
     if suffix == ".png":
         write_png(path, linear)
     elif suffix in (".tif", ".tiff"):
-        _write_tiff(path, linear)
+        write_tiff(path, linear)
     elif suffix == ".exr":
         _write_exr(path, linear)
     else:
@@ -37,14 +37,6 @@ def write_picture(path: Path, linear: np.ndarray) -> None:
 def srgb_bytes(linear: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [H, W, 3] uint8
     """What PNG, GIF and MP4 show of linear light."""
     return (linear_to_srgb(np.clip(linear, 0, 1)) * 255 + 0.5).astype(np.uint8)
-
-
-def _write_tiff(path: Path, linear: np.ndarray) -> None:
-    import tifffile
-
-    pixels = (linear_to_srgb(np.clip(linear, 0, 1)) * 65535 + 0.5).astype(np.uint16)
-    with written_aside(path) as temporary:
-        tifffile.imwrite(temporary, pixels, photometric="rgb", compression="zlib", predictor=True)
 
 
 def _write_exr(path: Path, linear: np.ndarray) -> None:
