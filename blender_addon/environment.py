@@ -561,9 +561,9 @@ class _Runner:
             MacroError: it failed, with the reason as far as the log tells one.
             Cancelled: as asked; the command was ended.
         """
-        shown = Progress(title)
+        shown = progress() if progress is not None else Progress(title)
         yield shown
-        start, measured = self._places.log.stat().st_size, 0.0
+        start, measured = self._places.log.stat().st_size, time.monotonic()
         with self._places.log.open("a", encoding="utf-8") as log:
             log.write("$ " + " ".join(command) + "\n")
             log.flush()

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The reconstruction that is running, what the panel says about it, and the two ways to drive it.
+"""The reconstructions that run, wait or are over, what the panel says about them, and the two ways to drive them.
 
 `reconstruct` waits for the end and is for scripts and Blender's background mode, where neither timers nor modal
 operators run. `begin` returns at once and lets a timer hear the solver while Blender stays usable. A timer rather
-than a modal operator: it outlives undo and the loading of another file, and it grabs no key. A result is imported only
-into the scene that asked for it, never into another file that was opened meanwhile.
+than a modal operator: it outlives undo and the loading of another file, and it grabs no key. One run works at a time;
+others wait in line. A result is imported only into the scene that asked for it, never into another file that was
+opened meanwhile. Runs that an earlier Blender left behind are taken over by `adopt_all`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,36 +20,61 @@ from typing import Any, Literal
 
 import bpy
 
-from . import solver_process
+from . import capture_check, runs, solver_process
+from .capture_check import Inspection
 from .errors import MacroError
 from .import_result import import_result
-from .solver_process import Outcome, Request, SolverProcess
+from .runs import Origin, Run
+from .solver_process import Outcome, Request
 
 TICK_S = 0.2
-Phase = Literal["running", "cancelling", "done", "error", "cancelled"]
+Phase = Literal["waiting", "running", "paused", "finishing", "cancelling", "done", "error", "cancelled"]
+AT_WORK = ("running", "paused", "finishing", "cancelling")
 
 
 @dataclass
 class Job:
-    """One run as the panel shows it."""
+    """One reconstruction as the panel shows it."""
 
     output: Path
-    log_path: Path | None = None
+    request: Request | None = None  # what was asked for; None of a run that an earlier Blender started
+    python: str = ""
     scene: int | None = None  # session_uid of the scene that the result goes to; it survives renaming and undo
-    phase: Phase = "running"
+    phase: Phase = "waiting"
+    stage: str = ""
     title: str = "Starting"
     done: int = 0  # steps of the present stage
     total: int = 0
     seconds_left: float | None = None  # of the present stage
+    psnr: float | None = None  # of what was trained last, dB
+    preview: Path | None = None  # the latest picture
+    previews: int = 0  # how many there were
     warnings: list[str] = field(default_factory=list)
     message: str = ""  # how it ended
-    resumable: bool = False  # whether it left a checkpoint to go on from
-    process: SolverProcess | None = None
+    mend: str = ""  # what would help
+    imported: bool = False
+    log_path: Path | None = None
+    run: Run | None = None
 
     @property
-    def running(self) -> bool:
-        """Whether the solver is still at work."""
-        return self.phase in ("running", "cancelling")
+    def at_work(self) -> bool:
+        """Whether the solver is busy with it."""
+        return self.phase in AT_WORK
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it neither works nor waits."""
+        return self.phase in ("done", "error", "cancelled")
+
+    @property
+    def training(self) -> bool:
+        """Whether it is at the part that can be paused or finished early."""
+        return self.stage == "train" and self.done > 0
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it left a checkpoint to go on from."""
+        return self.phase in ("error", "cancelled") and (self.output / "checkpoint.pt").is_file()
 
     @property
     def fraction(self) -> float:
@@ -56,8 +84,9 @@ class Job:
     @property
     def status(self) -> str:
         """The line on the progress bar."""
-        if self.phase == "cancelling":
-            return "Saving what is there"
+        told = {"cancelling": "Saving what is there", "finishing": "Finishing with what is there", "paused": "Paused"}
+        if self.phase in told and (self.phase != "finishing" or self.stage == "train"):
+            return told[self.phase]
         if not self.total:
             return "…"
         percent = f"{100 * self.fraction:.0f} %"
@@ -67,6 +96,7 @@ class Job:
         """Take in one of the solver's events."""
         match event["event"]:
             case "stage":
+                self.stage = str(event.get("name"))
                 self.title = str(event.get("title") or event.get("name"))
                 self.done = self.total = 0
                 self.seconds_left = None
@@ -74,15 +104,23 @@ class Job:
                 self.done, self.total = int(event.get("done") or 0), int(event.get("total") or 0)
                 left = event.get("seconds_left")
                 self.seconds_left = float(left) if isinstance(left, int | float) else None
+            case "metric" if event.get("name") == "psnr" and isinstance(event.get("value"), int | float):
+                self.psnr = float(event["value"])
+            case "preview":
+                self.preview, self.previews = Path(str(event.get("path"))), self.previews + 1
             case "warning":
                 self.warnings.append(str(event.get("message")))
 
     def conclude(self, outcome: Outcome) -> None:
-        """Take in how the child ended."""
-        self.phase, self.message, self.process = outcome.kind, outcome.message, None
-        self.resumable = (self.output / "checkpoint.pt").is_file()
-        if self.log_path is not None:
-            self.log_path = solver_process.keep_log(self.log_path, self.output)
+        """Take in how the solver ended."""
+        self.phase, self.message, self.mend = outcome.kind, outcome.message, outcome.mend
+        if self.run is not None:
+            self.log_path = self.run.settle()
+            self.run = None
+
+    def fail(self, sentence: str, mend: str = "") -> None:
+        """End with an error that is not the solver's."""
+        self.phase, self.message, self.mend = "error", sentence, mend
 
 
 @dataclass
@@ -94,8 +132,25 @@ class SolverCheck:
     message: str = ""
 
 
-current: Job | None = None  # the run that the panel shows, until it is dismissed
+jobs: list[Job] = []  # as they came, until they are dismissed
+inspection: Inspection | None = None  # the last look at a folder of photos
 check: SolverCheck | None = None
+leave_at_exit = False  # the preference, noted here since preferences are gone when Blender is
+
+
+def working() -> Job | None:
+    """The one that the solver is busy with."""
+    return next((job for job in jobs if job.at_work), None)
+
+
+def latest() -> Job | None:
+    """The one that works, else the one that came last."""
+    return working() or (jobs[-1] if jobs else None)
+
+
+def waiting() -> list[Job]:
+    """Those in line."""
+    return [job for job in jobs if job.phase == "waiting"]
 
 
 def duration(seconds: float) -> str:
@@ -132,67 +187,129 @@ def reconstruct(
     Raises:
         MacroError: the solver cannot be started, is running already, or ended without a result; the sentence says why.
     """
-    global current
-    _require_idle()
-    job = current = Job(output=request.output)
+    if working() is not None:
+        raise MacroError("a reconstruction is already running", remedy="wait for it, or cancel it in the Macro panel")
+    job = Job(output=request.output, request=request, python=python)
+    jobs[:] = [other for other in jobs if not other.is_over] + [job]
     try:
-        job.process = solver_process.start(request, python, storage())
-        job.log_path = job.process.log_path
+        job.run = runs.start(request, python, storage())
+        job.phase, job.log_path = "running", job.run.log_path
 
         def hear(event: dict[str, Any]) -> None:
             job.hear(event)
             if on_event is not None:
                 on_event(event)
 
-        job.conclude(job.process.wait(hear))
+        job.conclude(job.run.wait(hear))
         if job.phase != "done":
             raise MacroError(job.message.rstrip("."))
-        return import_result(context or bpy.context, request.output)
+        collection = import_result(context or bpy.context, request.output)
+        job.imported = True
+        return collection
     except MacroError as error:
         if job.phase != "cancelled":
-            job.phase, job.message = "error", error.sentence
+            job.fail(error.sentence, job.mend)
         raise
     finally:
-        if job.running:  # an exception that is not ours, such as an interrupt
-            job.phase, job.message, job.process = "cancelled", "The reconstruction was cancelled.", None
+        if not job.is_over:  # an exception that is not ours, such as an interrupt
+            job.conclude(Outcome("cancelled", "The reconstruction was cancelled."))
 
 
-def begin(request: Request, python: str, scene: bpy.types.Scene) -> None:
-    """Start a reconstruction that a timer drives; its result is imported into `scene` in the end.
+def begin(request: Request, python: str, scene: bpy.types.Scene) -> Job:
+    """Start a reconstruction that a timer drives, or let it wait until those before it are over.
+
+    Its result is imported into `scene` in the end.
 
     Raises:
-        MacroError: the solver cannot be started, or is running already.
+        MacroError: the solver cannot be started, or a run to the same output folder is under way.
     """
-    global current
-    _require_idle()
-    current = Job(output=request.output, scene=scene.session_uid)
-    try:
-        current.process = solver_process.start(request, python, storage())
-    except MacroError as error:
-        current.phase, current.message = "error", error.sentence
-        raise
-    current.log_path = current.process.log_path
+    if any(job.output == request.output and not job.is_over for job in jobs):
+        raise MacroError(
+            "a reconstruction to this folder is already running or waiting",
+            where=request.output,
+            remedy="choose another output folder, or wait for it",
+        )
+    job = Job(output=request.output, request=request, python=python, scene=scene.session_uid)
+    jobs[:] = [other for other in jobs if not other.is_over] + [job]
+    if working() is None:
+        _start(job)
     _start_timer()
+    return job
 
 
-def cancel() -> None:
-    """Ask the running solver to stop; it saves its state first."""
-    if current is not None and current.process is not None:
-        current.process.cancel()
-        current.phase = "cancelling"
+def _start(job: Job) -> None:
+    assert job.request is not None
+    scene = _scene(job)
+    origin = Origin(bpy.data.filepath, scene.name if scene is not None else "")
+    try:
+        job.run = runs.start(job.request, job.python, storage(), origin)
+    except MacroError as error:
+        job.fail(error.sentence, mend="solver")
+        raise
+    job.phase, job.log_path = "running", job.run.log_path
+
+
+def adopt_all() -> None:
+    """Take over the runs that no living Blender minds: of a Blender that was closed, or that crashed."""
+    known = {job.run.folder for job in jobs if job.run is not None}
+    for run in runs.adopt(storage()):
+        if run.folder in known:
+            continue
+        origin = run.record.origin
+        here = origin.blend_file == bpy.data.filepath
+        scene = bpy.data.scenes.get(origin.scene) if here and origin.scene else None
+        job = Job(output=run.output, phase="running", run=run, log_path=run.log_path, title="Found again")
+        job.scene = scene.session_uid if scene is not None else None
+        jobs.append(job)
+    if working() is not None:
+        _start_timer()
+
+
+def cancel(job: Job) -> None:
+    """Ask the solver to stop, which saves its state first; one that waits is forgotten."""
+    if job.phase == "waiting":
+        jobs.remove(job)
+    elif job.run is not None:
+        job.run.cancel()
+        job.phase = "cancelling"
+
+
+def steer(job: Job, wish: Literal["pause", "run", "finish"]) -> None:
+    """Tell the solver to pause, to go on, or to finish with what is there.
+
+    Raises:
+        MacroError: it cannot be told.
+    """
+    if job.run is None:
+        return
+    job.run.steer(wish)
+    job.phase = {"pause": "paused", "run": "running", "finish": "finishing"}[wish]  # type: ignore[assignment]
 
 
 def dismiss() -> None:
-    """Forget the last run's message."""
-    global current
-    if current is not None and not current.running:
-        current = None
+    """Forget those that are over."""
+    jobs[:] = [job for job in jobs if not job.is_over]
 
 
 def fail(message: str) -> None:
     """Show an error in the panel that came before the run."""
-    global current
-    current = Job(output=Path(), phase="error", message=message)
+    dismiss()
+    jobs.append(Job(output=Path(), phase="error", message=message))
+
+
+def inspect(request: Request, python: str) -> Inspection:
+    """Look at the photos of `request`; in background mode wait for the end.
+
+    Raises:
+        MacroError: the solver cannot be started.
+    """
+    global inspection
+    inspection = capture_check.begin(request, python, storage())
+    while bpy.app.background and inspection.phase == "running":
+        inspection.hear()
+        time.sleep(0.05)
+    _start_timer()
+    return inspection
 
 
 def begin_check(python: str) -> None:
@@ -210,20 +327,29 @@ def begin_check(python: str) -> None:
     _start_timer()
 
 
-def end_all() -> None:
-    """End the solver and the timer: for unregistering and for Blender's own end."""
-    global current, check
+def end_all(*, leave_running: bool = False) -> None:
+    """End the solver, or leave it at work, and end the timer: for unregistering and for Blender's own end."""
+    global check, inspection
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
-    if current is not None and current.process is not None:
-        current.process.end()
-        current.conclude(current.process.outcome or Outcome("cancelled", "The reconstruction was cancelled."))
-    current = check = None
+    for job in jobs:
+        if job.run is None:
+            continue
+        if leave_running and job.phase != "cancelling":
+            job.run.leave()
+        else:
+            job.run.end()
+            job.conclude(job.run.outcome or Outcome("cancelled", "The reconstruction was cancelled."))
+    jobs.clear()
+    if inspection is not None and inspection.run is not None:
+        inspection.run.end()
+        inspection.run.settle()
+    check = inspection = None
 
 
-def _require_idle() -> None:
-    if current is not None and current.running:
-        raise MacroError("a reconstruction is already running", remedy="wait for it, or cancel it in the Macro panel")
+def end_at_exit() -> None:
+    """What the preferences say of runs when Blender is closed."""
+    end_all(leave_running=leave_at_exit)
 
 
 def _start_timer() -> None:
@@ -232,23 +358,38 @@ def _start_timer() -> None:
 
 
 def _tick() -> float | None:
-    """Hear the solver; import when it is done. Returns the seconds to the next call, or None at the end."""
-    job = current
-    if job is not None and job.process is not None:
-        for event in job.process.events():
-            job.hear(event)
-        if job.process.outcome is not None and not bpy.app.is_job_running("RENDER"):  # a render reads the scene
-            job.conclude(job.process.outcome)
-            if job.phase == "done":
-                _import_finished(job)
+    """Hear the solver, import what is done, start the next. Returns the seconds to the next call, None at the end."""
+    for job in [job for job in jobs if job.run is not None]:
+        _hear(job)
+    if working() is None and waiting():
+        with contextlib.suppress(MacroError):  # the job says why, and the next call tries the one after it
+            _start(waiting()[0])
+    if inspection is not None:
+        inspection.hear()
     redraw()
-    waiting = (current is not None and current.running) or (check is not None and check.fine is None)
-    return TICK_S if waiting else None
+    looking = inspection is not None and inspection.phase == "running"
+    busy = looking or working() is not None or waiting() or (check is not None and check.fine is None)
+    return TICK_S if busy else None
+
+
+def _hear(job: Job) -> None:
+    run = job.run
+    assert run is not None
+    for event in run.events():
+        job.hear(event)
+    if run.outcome is not None and not bpy.app.is_job_running("RENDER"):  # a render reads the scene
+        job.conclude(run.outcome)
+        if job.phase == "done":
+            _import_finished(job)
+
+
+def _scene(job: Job) -> bpy.types.Scene | None:
+    return next((scene for scene in bpy.data.scenes if scene.session_uid == job.scene), None)
 
 
 def _import_finished(job: Job) -> None:
     """Import into the scene that the run was started from, if it is still there."""
-    scene = next((scene for scene in bpy.data.scenes if scene.session_uid == job.scene), None)
+    scene = _scene(job)
     if scene is None:
         job.warnings.append(
             f"The scene that the result was meant for is no longer open. The result is in {job.output}; "
@@ -260,10 +401,11 @@ def _import_finished(job: Job) -> None:
     try:
         with bpy.context.temp_override(window=window):
             import_result(bpy.context, job.output, scene=scene)
+            job.imported = True
             if bpy.ops.ed.undo_push.poll():
                 bpy.ops.ed.undo_push(message="Import Macro Reconstruction")
     except MacroError as error:
-        job.phase, job.message = "error", error.sentence
+        job.fail(error.sentence)
 
 
 def redraw() -> None:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
 # ruff: noqa: D415 - these docstrings are tooltips, to which Blender adds the full stop
-"""Thin operators: they take what the user set, call a function, and report its error."""
+"""Thin operators for results and preferences: they take what the user set, call a function, and report its error."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import bpy
 
@@ -13,114 +13,9 @@ from . import import_result, job
 from .errors import MacroError
 from .preferences import solver_python
 from .properties import absolute
-from .solver_process import Request, doctor
+from .solver_process import doctor
 
 ENOUGH_TRANSPARENT_BOUNCES = 1024  # surfaces that a ray may pass; each splat is two, front and back
-
-
-class MACRO_OT_reconstruct(bpy.types.Operator):
-    """Reconstruct the captured scene from its photos, and import the result"""
-
-    bl_idname = "macro.reconstruct"
-    bl_label = "Reconstruct Macro Scene"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        """Both folders are set, and nothing is running."""
-        settings = context.scene.macro_reconstruction
-        if job.current is not None and job.current.running:
-            cls.poll_message_set("A reconstruction is running")
-        elif not settings.capture:
-            cls.poll_message_set("Choose the capture folder first")
-        elif not settings.output:
-            cls.poll_message_set("Choose the output folder first")
-        else:
-            return True
-        return False
-
-    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        """From the interface: start, and return at once. The panel follows the run."""
-        if bpy.app.background:
-            return self.execute(context)
-        try:
-            job.begin(_request(context.scene), solver_python(), context.scene)
-        except MacroError as error:
-            self.report({"ERROR"}, error.sentence)
-            return {"CANCELLED"}
-        return {"FINISHED"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        """From a script or in background mode: wait for the end, and import."""
-
-        def tell(event: dict[str, Any]) -> None:
-            if event["event"] == "stage":
-                print(f"Macro Reconstruction: {event.get('title')}", flush=True)
-
-        try:
-            job.reconstruct(_request(context.scene), solver_python(), context=context, on_event=tell)
-        except MacroError as error:
-            self.report({"ERROR"}, error.sentence)
-            return {"CANCELLED"}
-        if not bpy.app.background:
-            bpy.ops.ed.undo_push(message="Import Macro Reconstruction")
-        return {"FINISHED"}
-
-
-class MACRO_OT_cancel(bpy.types.Operator):
-    """Stop the reconstruction; its state is saved, so that Resume can go on from it"""
-
-    bl_idname = "macro.cancel"
-    bl_label = "Cancel Reconstruction"
-
-    @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
-        """Something is running that was not cancelled yet."""
-        if job.current is not None and job.current.phase == "running":
-            return True
-        cls.poll_message_set("Nothing is running")
-        return False
-
-    def execute(self, _context: bpy.types.Context) -> set[str]:
-        """Ask the solver to end."""
-        job.cancel()
-        job.redraw()
-        return {"FINISHED"}
-
-
-class MACRO_OT_dismiss(bpy.types.Operator):
-    """Remove the message from the panel"""
-
-    bl_idname = "macro.dismiss"
-    bl_label = "Dismiss"
-
-    def execute(self, _context: bpy.types.Context) -> set[str]:
-        """Forget the last run."""
-        job.dismiss()
-        return {"FINISHED"}
-
-
-class MACRO_OT_open_log(bpy.types.Operator):
-    """Open the solver's log in the system's text viewer"""
-
-    bl_idname = "macro.open_log"
-    bl_label = "Open Log"
-
-    @classmethod
-    def poll(cls, _context: bpy.types.Context) -> bool:
-        """There is a log."""
-        if job.current is not None and job.current.log_path is not None:
-            return True
-        cls.poll_message_set("The solver has not run, so there is no log")
-        return False
-
-    def execute(self, _context: bpy.types.Context) -> set[str]:
-        """Leave it to the system."""
-        assert job.current is not None
-        if job.current.log_path is None or not job.current.log_path.is_file():
-            self.report({"ERROR"}, f"{job.current.log_path}: the log is no longer there.")
-            return {"CANCELLED"}
-        bpy.ops.wm.path_open(filepath=str(job.current.log_path))
-        return {"FINISHED"}
 
 
 class MACRO_OT_import_result(bpy.types.Operator):
@@ -214,6 +109,32 @@ class MACRO_OT_frame_result(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MACRO_OT_open_report(bpy.types.Operator):
+    """Open the reconstruction's report in the browser: photos beside sharp images, scale, coverage, and warnings"""
+
+    bl_idname = "macro.open_report"
+    bl_label = "Open Report"
+
+    collection: bpy.props.StringProperty(name="Collection", description="The imported result's collection")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Leave it to the system."""
+        return _open(self, self.collection, "report.html")
+
+
+class MACRO_OT_open_folder(bpy.types.Operator):
+    """Open the folder that holds the reconstruction's files"""
+
+    bl_idname = "macro.open_folder"
+    bl_label = "Open Folder"
+
+    collection: bpy.props.StringProperty(name="Collection", description="The imported result's collection")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Leave it to the system."""
+        return _open(self, self.collection, "")
+
+
 class MACRO_OT_show(bpy.types.Operator):
     """Show the mesh or the splats of a reconstruction, in viewports and renders"""
 
@@ -292,14 +213,19 @@ class MACRO_OT_open_preferences(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def _request(scene: bpy.types.Scene) -> Request:
-    """The scene's settings for the solver; an error is shown in the panel as well as raised."""
-    settings = scene.macro_reconstruction
-    try:
-        return settings.request()
-    except MacroError as error:
-        job.fail(error.sentence)
-        raise
+def _open(operator: bpy.types.Operator, name: str, file: str) -> set[str]:
+    """Open a file of an imported result, or its folder."""
+    collection = bpy.data.collections.get(name)
+    folder = collection.get(import_result.RESULT_KEY) if collection is not None else None
+    if folder is None:
+        operator.report({"ERROR"}, f"There is no imported result named {name}.")
+        return {"CANCELLED"}
+    path = Path(folder, file)
+    if not path.exists():
+        operator.report({"ERROR"}, f"{path}: this is no longer there, or the result is of an older version.")
+        return {"CANCELLED"}
+    bpy.ops.wm.path_open(filepath=str(path))
+    return {"FINISHED"}
 
 
 def draw_import_entry(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
@@ -308,13 +234,11 @@ def draw_import_entry(menu: bpy.types.Menu, _context: bpy.types.Context) -> None
 
 
 CLASSES = (
-    MACRO_OT_reconstruct,
-    MACRO_OT_cancel,
-    MACRO_OT_dismiss,
-    MACRO_OT_open_log,
     MACRO_OT_import_result,
     MACRO_OT_look_through,
     MACRO_OT_frame_result,
+    MACRO_OT_open_report,
+    MACRO_OT_open_folder,
     MACRO_OT_show,
     MACRO_OT_allow_transparency,
     MACRO_OT_test_solver,

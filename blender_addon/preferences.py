@@ -147,7 +147,7 @@ class MacroPreferences(bpy.types.AddonPreferences):
         if found.interpreter is not None:
             _fact(column, "Python", f"{found.interpreter.label}, {found.interpreter.path}")
         reason = "" if self.device != "auto" else f" ({found.machine.reason})"
-        _fact(column, "For", ("the NVIDIA card" if device == "cuda" else "the processor") + reason)
+        _fact(column, "Computes on", ("the NVIDIA card" if device == "cuda" else "the processor") + reason)
         if found.fault:
             wrapped(layout, found.fault, icon="ERROR")
         if not bpy.app.online_access and not self.wheels:
@@ -199,7 +199,7 @@ def draw_setup(layout: bpy.types.UILayout) -> None:
 
 
 def _fact(layout: bpy.types.UILayout, name: str, text: str) -> None:
-    row = layout.split(factor=0.2)
+    row = layout.split(factor=0.13)
     row.scale_y = 0.85
     row.label(text=name)
     row.label(text=text)

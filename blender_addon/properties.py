@@ -62,6 +62,42 @@ class MacroSettings(bpy.types.PropertyGroup):
         subtype="DIR_PATH",
         options=folder_options(),
     )
+    make_masks: bpy.props.EnumProperty(
+        name="Make Masks",
+        description="Masks from the photos themselves, where no folder of masks is given",
+        items=(
+            ("auto", "Where Plain", "Where the background is of one color, or stands still behind a turntable"),
+            ("yes", "Always", "Guess the subject on any background"),
+            ("no", "Never", "Reconstruct everything that is in the photos"),
+        ),
+        default="auto",
+    )
+    focal_length_mm: bpy.props.FloatProperty(
+        name="Focal Length",
+        description="Engraved on the lens, mm; 0 leaves it to what the photos say",
+        default=0.0,
+        min=0.0,
+        soft_max=400.0,
+    )
+    f_number: bpy.props.FloatProperty(
+        name="F-Number",
+        description="That the lens was set to; 0 leaves it to what the photos say",
+        default=0.0,
+        min=0.0,
+        soft_max=45.0,
+    )
+    marker_mm: bpy.props.FloatProperty(
+        name="Marker Side",
+        description="Side of the black square of ArUco markers in the photos, mm, which tell the scale; 0 for none",
+        default=0.0,
+        min=0.0,
+        soft_max=100.0,
+    )
+    close_holes: bpy.props.BoolProperty(
+        name="Close Holes",
+        description="Close what no photo saw, such as the underside, so that the mesh can be printed",
+        default=False,
+    )
     max_size: bpy.props.IntProperty(
         name="Longest Side",
         description="Photos are resampled to this size before the reconstruction; 0 leaves it to the preset",
@@ -93,16 +129,21 @@ class MacroSettings(bpy.types.PropertyGroup):
         default=False,
     )
 
-    def request(self) -> Request:
-        """The settings as the solver takes them.
+    def request(self, *, needs_output: bool = True) -> Request:
+        """The settings as the solver takes them; looking at photos needs no output folder.
 
         Raises:
             MacroError: a path is not a full one.
         """
         return Request(
             capture=absolute(self.capture),
-            output=absolute(self.output),
+            output=absolute(self.output) if needs_output else Path(),
             masks=absolute(self.masks) if self.masks else None,
+            make_masks=self.make_masks,
+            focal_length_mm=self.focal_length_mm or None,
+            f_number=self.f_number or None,
+            marker_mm=self.marker_mm or None,
+            close_holes=self.close_holes,
             preset=self.preset,
             max_size=self.max_size or None,
             iterations=self.iterations or None,

@@ -25,11 +25,16 @@ class Request:
     capture: Path
     output: Path
     masks: Path | None = None
+    make_masks: Literal["no", "auto", "yes"] = "no"
     preset: Literal["draft", "standard", "high"] = "standard"
     max_size: int | None = None  # longest side, px; None leaves it to the preset
     iterations: int | None = None  # None leaves it to the preset
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int | None = None
+    focal_length_mm: float | None = None  # engraved on the lens; None leaves it to the photos, as the next
+    f_number: float | None = None
+    marker_mm: float | None = None  # side of the ArUco markers in the photos
+    close_holes: bool = False  # of the mesh
     resume: bool = False
 
     def arguments(self) -> list[str]:
@@ -40,10 +45,16 @@ class Request:
             "--max-size": self.max_size,
             "--iterations": self.iterations,
             "--seed": self.seed,
+            "--make-masks": None if self.make_masks == "no" else self.make_masks,
+            "--focal-length-mm": self.focal_length_mm,
+            "--f-number": self.f_number,
+            "--marker-mm": self.marker_mm,
         }
         for option, value in options.items():
             if value is not None:
                 words += [option, str(value)]
+        if self.close_holes:
+            words += ["--set", "close_holes=true"]
         return [*words, "--device", self.device, "--events", "json", *(["--resume"] if self.resume else [])]
 
 

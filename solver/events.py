@@ -93,7 +93,14 @@ class Reporter:
 
     def error(self, error: SolverError) -> None:
         """Report why the run ends without a result."""
-        self._emit("error", what=error.what, where=error.where, remedy=error.remedy, message=error.sentence)
+        self._emit(
+            "error",
+            what=error.what,
+            where=error.where,
+            remedy=error.remedy,
+            message=error.sentence,
+            mend=error.mend or None,
+        )
 
     def cancelled(self) -> None:
         """Report that the run ends because it was asked to."""

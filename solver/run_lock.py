@@ -26,7 +26,8 @@ def only_run_in(folder: Path) -> Iterator[None]:
     path = folder / LOCK_FILE
     handle = _locked(path)
     if handle is None:
-        raise SolverError("another run writes to this folder", where=folder, remedy="wait for it, or choose another")
+        remedy = "wait for it, or choose another"
+        raise SolverError("another run writes to this folder", where=folder, remedy=remedy, mend="output")
     try:
         os.truncate(handle, 0)
         os.write(handle, str(os.getpid()).encode("ascii"))

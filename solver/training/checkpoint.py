@@ -49,10 +49,16 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     except _DAMAGES as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SolverError(
-            f"the checkpoint is damaged ({reason})", where=path, remedy="reconstruct again without --resume"
+            f"the checkpoint is damaged ({reason})",
+            where=path,
+            remedy="reconstruct again without --resume",
+            mend="fresh",
         ) from None
     if not isinstance(content, dict) or content.get("format_version") != FORMAT_VERSION:
         raise SolverError(
-            "the checkpoint is of another version", where=path, remedy="reconstruct again without --resume"
+            "the checkpoint is of another version",
+            where=path,
+            remedy="reconstruct again without --resume",
+            mend="fresh",
         )
     return content

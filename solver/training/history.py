@@ -42,6 +42,12 @@ class History:
             "psnr": _means(self._psnr[known]),
         }
 
+    @property
+    def latest_psnr(self) -> float | None:
+        """The mean over the last part that was measured, dB."""
+        measured = np.nonzero(self._psnr[:, 1])[0]
+        return float(self._psnr[measured[-1], 0] / self._psnr[measured[-1], 1]) if len(measured) else None
+
     def state(self) -> dict[str, Tensor]:
         """For the checkpoint."""
         return {"loss": torch.from_numpy(self._loss.copy()), "psnr": torch.from_numpy(self._psnr.copy())}

@@ -141,6 +141,8 @@ class Trainer:
                 ended = self.step == total or wish == "finish"
                 if self.step % settings.preview_interval == 0 or ended:
                     self.reporter.metric("loss", loss, self.step)
+                    if self.history.latest_psnr is not None:
+                        self.reporter.metric("psnr", self.history.latest_psnr, self.step)
                     self._write_preview()
                 if self.step % settings.checkpoint_interval == 0 or ended or stopping:
                     self.save()
@@ -456,6 +458,7 @@ class Trainer:
                 f"the checkpoint belongs to other {'photos' if same_poses else 'poses'}",
                 where=self.checkpoint_path,
                 remedy="run without --resume",
+                mend="fresh",
             )
         previous, wanted = json.loads(content["settings"]), dataclasses.asdict(self.settings)
         changed = sorted(name for name in wanted if wanted[name] != previous.get(name))
@@ -464,12 +467,14 @@ class Trainer:
                 f"the checkpoint was made with other settings ({', '.join(changed)})",
                 where=self.checkpoint_path,
                 remedy="repeat them, or run without --resume",
+                mend="fresh",
             )
         if (self.cameras is None) != (content.get("cameras") is None):
             raise SolverError(
                 "the checkpoint's poses were found in another way",
                 where=self.checkpoint_path,
                 remedy="run without --resume",
+                mend="fresh",
             )
         restore_scene(self.scene, content)
         if self.cameras is not None:

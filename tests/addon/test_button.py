@@ -42,7 +42,7 @@ def settings(bpy, extension):
 def panel(extension):
     """What the panel shows."""
     job = importlib.import_module(f"{extension}.blender_addon.job")
-    return lambda: job.current
+    return job.latest
 
 
 def snapshot(folder):
@@ -138,18 +138,126 @@ def hear_to_the_end(job):
 def test_run_that_a_timer_drives_finds_its_scene_again(bpy, press, tmp_path):
     job = press(tmp_path / "result")
     with pytest.raises(RuntimeError, match="A reconstruction is running"):
-        bpy.ops.macro.reconstruct()
-    with pytest.raises(Exception, match="already running"):
-        press(tmp_path / "another")
+        bpy.ops.macro.reconstruct()  # in background mode nothing waits in line
+    with pytest.raises(Exception, match="already running or waiting"):
+        press(tmp_path / "result")
     bpy.context.scene.name = "renamed meanwhile"
     started_from = bpy.context.scene
     bpy.context.window.scene = bpy.data.scenes.new("looked at now")
     hear_to_the_end(job)
-    assert job.current.phase == "done"
-    assert not [told for told in job.current.warnings if "focus" not in told]  # it minds the photos only
+    assert job.latest().phase == "done"
+    assert not [told for told in job.latest().warnings if "focus" not in told]  # it minds the photos only
     assert "result" in started_from.collection.children
     assert "result" not in bpy.context.scene.collection.children
-    assert not (tmp_path / "another").exists()
+
+
+def test_a_second_run_waits_for_the_first(bpy, press, tmp_path):
+    job = press(tmp_path / "first")
+    press(tmp_path / "second")
+    press(tmp_path / "third")
+    assert [other.phase for other in job.jobs] == ["running", "waiting", "waiting"]
+    assert bpy.ops.macro.cancel(output=str(tmp_path / "third")) == {"FINISHED"}
+    hear_to_the_end(job)
+    assert [(other.output.name, other.phase) for other in job.jobs] == [("first", "done"), ("second", "done")]
+    assert all(other.imported for other in job.jobs)
+    assert {"first", "second"} <= set(bpy.context.scene.collection.children.keys())
+    assert not (tmp_path / "third").exists()
+
+
+def until_training(job):
+    while not job.latest().training:
+        assert job._tick() is not None
+        time.sleep(0.05)
+
+
+def test_pause_go_on_and_finish_early(bpy, press, tmp_path):
+    job = press(tmp_path / "result", iterations=100_000)
+    assert not bpy.ops.macro.pause.poll()  # there is nothing to pause yet
+    until_training(job)
+    assert bpy.ops.macro.pause() == {"FINISHED"}
+    assert job.latest().status == "Paused"
+    while not (tmp_path / "result" / "checkpoint.pt").is_file():  # the solver has heard
+        job._tick()
+        time.sleep(0.05)
+    time.sleep(1.0)
+    job._tick()
+    reached = job.latest().done
+    time.sleep(1.0)
+    job._tick()
+    assert job.latest().done == reached
+    assert bpy.ops.macro.pause() == {"FINISHED"}
+    while job.latest().done == reached:
+        job._tick()
+        time.sleep(0.05)
+    assert bpy.ops.macro.finish() == {"FINISHED"}
+    hear_to_the_end(job)
+    assert (job.latest().phase, job.latest().imported) == ("done", True)
+    assert any("finished early" in warning for warning in job.latest().warnings)
+
+
+def test_a_run_left_behind_is_found_again(bpy, press, tmp_path):
+    """As by a Blender that was closed or crashed: all that the next one has is on the disk."""
+    job = press(tmp_path / "result", iterations=100_000)
+    until_training(job)
+    child = job.latest().run._child
+    job.end_all(leave_running=True)
+    assert job.latest() is None
+    assert child.poll() is None
+    job.adopt_all()
+    found = job.latest()
+    assert (found.output, found.phase) == (tmp_path / "result", "running")
+    job.adopt_all()
+    assert len(job.jobs) == 1  # not twice
+    job._tick()
+    assert found.training and found.total == 100_000  # heard from the beginning
+    assert bpy.ops.macro.finish() == {"FINISHED"}
+    while found.phase not in ("done", "error"):
+        child.poll()  # it is this process's child after all, and would stay a zombie
+        job._tick()
+        time.sleep(0.1)
+    assert (found.phase, found.imported) == ("done", True)
+
+
+def test_a_crashed_run_that_is_found_again_can_go_on(bpy, press, tmp_path):
+    job = press(tmp_path / "result", iterations=400)
+    while not (tmp_path / "result" / "checkpoint.pt").is_file():
+        assert job._tick() is not None
+        time.sleep(0.05)
+    child = job.latest().run._child
+    job.end_all(leave_running=True)
+    child.kill()
+    child.wait()
+    job.adopt_all()
+    job._tick()
+    assert job.latest().phase == "error"
+    assert job.latest().resumable
+
+
+def test_inspecting_photos_from_the_panel(bpy, settings, panel, extension, capture):
+    job = importlib.import_module(f"{extension}.blender_addon.job")
+    settings.capture = str(capture / "images")
+    assert bpy.ops.macro.inspect() == {"FINISHED"}
+    assert job.inspection.summary.photos == VIEWS
+    assert "f/" in job.inspection.summary.f_numbers
+    assert job.inspection.sheet.is_file()
+    settings.capture = str(capture / "nowhere")
+    with pytest.raises(RuntimeError, match="nowhere"):
+        bpy.ops.macro.inspect()
+    assert job.inspection.phase == "error"
+
+
+def test_an_output_folder_that_is_taken_is_mended(bpy, settings, panel, capture, tmp_path):
+    taken = tmp_path / "result"
+    noise(taken / "holiday.png")
+    settings.capture, settings.output = str(capture), str(taken)
+    settings.preset, settings.iterations, settings.device = "draft", 5, "cpu"
+    with pytest.raises(RuntimeError, match="holds photos"):
+        bpy.ops.macro.reconstruct()
+    assert panel().mend == "output"
+    assert bpy.ops.macro.mend(how="output") == {"FINISHED"}
+    assert settings.output == str(tmp_path / "result-2")
+    assert panel().phase == "done"
+    assert [path.name for path in taken.iterdir()] == ["holiday.png"]
 
 
 def test_another_file_opened_meanwhile_gets_nothing(bpy, press, tmp_path):
@@ -157,22 +265,22 @@ def test_another_file_opened_meanwhile_gets_nothing(bpy, press, tmp_path):
     bpy.ops.wm.read_homefile()
     objects = set(bpy.data.objects.keys())
     hear_to_the_end(job)
-    assert job.current.phase == "done"
-    assert str(tmp_path / "result") in job.current.warnings[-1]
+    assert job.latest().phase == "done"
+    assert str(tmp_path / "result") in job.latest().warnings[-1]
     assert set(bpy.data.objects.keys()) == objects
     assert bpy.ops.macro.import_result(filepath=str(tmp_path / "result")) == {"FINISHED"}
 
 
 def test_cancel_leaves_a_checkpoint_and_no_result(bpy, press, tmp_path):
     job = press(tmp_path / "result", iterations=100_000)
-    while job.current.title != "Optimizing scene and lens" or not job.current.done:
+    while job.latest().title != "Optimizing scene and lens" or not job.latest().done:
         assert job._tick() is not None
         time.sleep(0.1)
-    assert 0 < job.current.fraction < 0.1
+    assert 0 < job.latest().fraction < 0.1
     assert bpy.ops.macro.cancel() == {"FINISHED"}
-    assert job.current.status == "Saving what is there"
+    assert job.latest().status == "Saving what is there"
     hear_to_the_end(job)
-    assert (job.current.phase, job.current.resumable) == ("cancelled", True)
+    assert (job.latest().phase, job.latest().resumable) == ("cancelled", True)
     assert (tmp_path / "result" / "checkpoint.pt").is_file()
     assert not (tmp_path / "result" / "result.json").exists()
     assert "result" not in bpy.data.collections
@@ -183,10 +291,10 @@ def test_disabling_the_extension_ends_the_solver(bpy, extension, press, tmp_path
     import addon_utils
 
     job = press(tmp_path / "result")
-    process = job.current.process
+    run = job.latest().run
     addon_utils.disable(extension)
-    assert process.outcome.kind == "cancelled"
-    assert process._process.poll() is not None
+    assert run.outcome.kind == "cancelled"
+    assert run._child.poll() is not None
     assert not (tmp_path / "result").exists()
     addon_utils.enable(extension)
 

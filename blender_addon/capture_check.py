@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the solver finds in a folder of photos before the long run: `python -m solver inspect`.
+
+Nothing here needs Blender.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from . import runs
+from .errors import MacroError
+from .runs import Run
+from .solver_process import Outcome, Request, check_python
+
+LARGEST_FINDINGS = 64 << 20  # bytes; some kilobytes a photo are usual
+FOLDER, FINDINGS, SHEET = "inspection", "findings.json", "sheet.jpg"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The folder in a few lines."""
+
+    photos: int
+    viewpoints: int | None
+    lens: str  # camera, lens and focal length, as far as all photos share them
+    f_numbers: str
+    in_focus_share: float | None  # mean over the photos
+    brackets: int
+    unusable: int
+    advice: tuple[str, ...]
+
+    @classmethod
+    def of(cls, findings: dict[str, Any]) -> Summary:
+        """From the solver's findings (docs/formats.md, "Inspection").
+
+        Raises:
+            KeyError, TypeError, ValueError: these are no findings.
+        """
+        photos = findings["photos"]
+        shares = [photo["in_focus_share"] for photo in photos if photo["in_focus_share"] is not None]
+        focal = _shared(f"{photo['focal_length_mm']:g} mm" for photo in photos if photo["focal_length_mm"])
+        parts = [_shared(photo["model"] for photo in photos), _shared(photo["lens"] for photo in photos), focal]
+        return cls(
+            photos=len(photos),
+            viewpoints=findings["viewpoints"],
+            lens=", ".join(part for part in parts if part),
+            f_numbers=_range(photo["f_number"] for photo in photos if photo["f_number"]),
+            in_focus_share=sum(shares) / len(shares) if shares else None,
+            brackets=len(findings["brackets"]),
+            unusable=len(findings["unreadable"]),
+            advice=tuple(str(item["message"]) for item in findings["advice"]),
+        )
+
+
+@dataclass
+class Inspection:
+    """One look at a folder; `summary` is None until it is done."""
+
+    capture: Path
+    sheet: Path
+    run: Run | None = None
+    phase: Literal["running", "done", "error"] = "running"
+    title: str = "Looking at the photos"
+    fraction: float = 0.0
+    summary: Summary | None = None
+    message: str = ""
+
+    def hear(self) -> None:
+        """Take in what the solver has said since the last call."""
+        if self.run is None:
+            return
+        for event in self.run.events():
+            if event["event"] == "stage":
+                self.title, self.fraction = str(event.get("title")), 0.0
+            elif event["event"] == "progress" and event.get("total"):
+                self.fraction = min(1.0, float(event["done"]) / float(event["total"]))
+        if self.run.outcome is not None:
+            self._conclude(self.run.outcome)
+
+    def _conclude(self, outcome: Outcome) -> None:
+        assert self.run is not None
+        self.run.settle()
+        self.run = None
+        if outcome.kind != "done":
+            self.phase, self.message = "error", outcome.message
+            return
+        try:
+            self.summary = Summary.of(_read(self.sheet.with_name(FINDINGS)))
+            self.phase = "done"
+        except (OSError, KeyError, TypeError, ValueError):
+            self.phase, self.message = "error", "The solver's findings cannot be read; inspect the folder again."
+
+
+def begin(request: Request, python: str, storage: Path) -> Inspection:
+    """Start looking at a folder of photos.
+
+    Args:
+        request: its capture, masks and lens count.
+        python: the interpreter of the solver's environment.
+        storage: the extension's folder; sheet and findings are kept there until the next look.
+
+    Raises:
+        MacroError: the solver cannot be started.
+    """
+    check_python(python)
+    folder = storage / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MacroError(f"the findings have no place ({error.strerror})", where=folder) from None
+    command = [python, "-m", "solver", "inspect", str(request.capture), "--json", str(folder / FINDINGS)]
+    command += ["--sheet", str(folder / SHEET), "--events", "json"]
+    options = {"--masks": request.masks, "--focal-length-mm": request.focal_length_mm, "--f-number": request.f_number}
+    for option, value in options.items():
+        if value is not None:
+            command += [option, str(value)]
+    inspection = Inspection(capture=request.capture, sheet=folder / SHEET)
+    inspection.run = runs.start_child(command, storage, output=folder, capture=request.capture)
+    return inspection
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        content = json.loads(file.read(LARGEST_FINDINGS))
+    if not isinstance(content, dict):
+        raise ValueError("not an object")
+    return content
+
+
+def _shared(values: Any) -> str:
+    """What all that say something say; nothing where they differ."""
+    said = {str(value) for value in values if value}
+    return said.pop() if len(said) == 1 else ""
+
+
+def _range(values: Any) -> str:
+    known = sorted(set(values))
+    if not known:
+        return ""
+    return f"f/{known[0]:g}" if len(known) == 1 else f"f/{known[0]:g} to f/{known[-1]:g}"

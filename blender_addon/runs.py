@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs of the solver as child processes: start, hear, steer, end one, and find it again. Nothing here needs Blender.
+
+The solver prints one JSON object a line on standard output (docs/formats.md, "Events"). Its standard output is a file,
+not a pipe: a run neither waits for Blender nor ends with it, and a Blender that is opened later reads on. All that is
+known of a run lies in a folder of its own:
+
+    jobs/ID/job.json       what was asked for, by which Blender file, as which process
+            events.jsonl   the solver's standard output
+            solver.log     its standard error, and what was heard; it moves to the result in the end
+            owner.lock     held by the Blender that minds the run
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from . import locks
+from .errors import MacroError
+from .solver_process import (
+    HEARD,
+    IN_PREFERENCES,
+    Outcome,
+    Request,
+    check_python,
+    child_environment,
+    last_line,
+    quiet_child,
+    solver_home,
+)
+
+GRACE_S = 15.0  # for the solver to write its checkpoint after a cancel
+GRACE_AT_EXIT_S = 5.0  # the same when Blender quits or the extension is disabled
+START_GRACE_S = 60.0  # until a run that was found again must hold its lock
+LONGEST_EVENT = 1 << 20  # bytes
+CHUNK = 1 << 20  # bytes of events read at a time
+
+JOBS, RECORD, EVENTS, LOG, OWNER = "jobs", "job.json", "events.jsonl", "solver.log", "owner.lock"
+RUN_LOCK, STEERING = "run.lock", "steering.txt"  # the solver's, in the output folder
+Wish = Literal["run", "pause", "finish", "cancel"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run was asked for: its result goes there."""
+
+    blend_file: str = ""  # empty for a file that was not saved
+    scene: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is written of a run when it starts."""
+
+    output: str
+    capture: str
+    process: int
+    started: float  # seconds since 1970
+    origin: Origin = field(default_factory=Origin)
+
+
+class Run:
+    """A run that may be this process's child or an earlier Blender's. `events()` never waits.
+
+    `outcome` is set once the run has ended and all was heard.
+    """
+
+    def __init__(self, folder: Path, record: Record, owner: locks.Lock | None = None) -> None:
+        """Take over what is known of a run; `folder` is that of its job."""
+        self.folder, self.record = folder, record
+        self.output = Path(record.output)
+        self.log_path = folder / LOG
+        self.outcome: Outcome | None = None
+        self._owner = owner
+        self._events = (folder / EVENTS).open("rb")
+        self._rest = b""  # of a line that is not whole yet
+        self._skipping = False  # the rest of a line that was too long
+        self._told: Outcome | None = None  # what the solver itself said about its end
+        self._cancelled_at: float | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether there is still something to hear or to wait for."""
+        return self.outcome is None
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Everything heard since the last call; sets `outcome` when the solver has ended."""
+        if self.outcome is not None:
+            return
+        ended = self._has_ended()  # asked first: what is written before the end is read after it
+        for line in self._new_lines():
+            event = self._understood(line)
+            if event is not None:
+                self._note(event)
+                yield event
+        if ended:
+            self._events.close()
+            self.outcome = self._conclude(self._exit_code())
+        elif self._cancelled_at is not None and time.monotonic() - self._cancelled_at > GRACE_S:
+            self._kill()
+
+    def steer(self, wish: Wish) -> None:
+        """Leave word for the solver, which looks while it trains.
+
+        Raises:
+            MacroError: the output folder cannot be written.
+        """
+        aside = self.output / f".{STEERING}.{os.getpid()}"
+        try:
+            aside.write_text(wish, encoding="ascii")
+            aside.replace(self.output / STEERING)
+        except OSError as error:
+            raise MacroError(f"the solver cannot be told ({error.strerror})", where=self.output) from None
+
+    def cancel(self) -> None:
+        """Ask the solver to end. It writes its checkpoint first; after a grace period it is killed."""
+        if self.running and self._cancelled_at is None:
+            self._cancelled_at = time.monotonic()
+            if self.output.is_dir():
+                with contextlib.suppress(MacroError):
+                    self.steer("cancel")
+            if sys.platform != "win32":  # there, this would be no question but the end
+                self._terminate()
+
+    def end(self, grace_s: float = GRACE_AT_EXIT_S) -> None:
+        """Cancel, wait at most `grace_s` seconds, kill, and hear the rest. Safe to call again."""
+        self.cancel()
+        deadline = time.monotonic() + grace_s
+        while not self._has_ended() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if not self._has_ended():
+            self._kill()
+        while self.running:
+            for _ in self.events():
+                pass
+            time.sleep(0.02)
+
+    def wait(self, on_event: Callable[[dict[str, Any]], None]) -> Outcome:
+        """Hear events until the solver has ended. An exception, an interrupt included, ends it."""
+        try:
+            while True:
+                for event in self.events():
+                    on_event(event)
+                if self.outcome is not None:
+                    return self.outcome
+                time.sleep(0.1)
+        finally:
+            self.end()
+
+    def leave(self) -> None:
+        """Let the run go on without this Blender; the next one finds it."""
+        self._events.close()
+        self._give_up()
+
+    def settle(self) -> Path:
+        """Forget a run that has ended; its log moves to the result, if there is one. Returns where the log is now."""
+        log_path = self.log_path
+        if any((self.output / name).is_file() for name in ("result.json", "checkpoint.pt")):
+            target = self.output / LOG
+        else:
+            target = self.folder.parent.parent / "last-run.log"
+        with contextlib.suppress(OSError):
+            log_path = Path(shutil.move(log_path, target))
+        self._give_up()
+        if log_path == target:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return log_path
+
+    def _give_up(self) -> None:
+        if self._owner is not None:
+            self._owner.release()
+            self._owner = None
+
+    def _new_lines(self) -> Iterator[bytes]:
+        while chunk := self._events.read(CHUNK):
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            if len(self._rest) > LONGEST_EVENT:
+                self._rest, self._skipping = b"", True
+            for line in lines:
+                if self._skipping:
+                    self._skipping = False
+                elif line.strip():
+                    yield line
+
+    def _understood(self, line: bytes) -> dict[str, Any] | None:
+        """A line as an event; what is none, and what matters later, goes to the log."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        known = isinstance(event, dict) and isinstance(event.get("event"), str)
+        if not known or event["event"] in ("stage", "warning", "error", "cancelled", "done"):
+            with contextlib.suppress(OSError), self.log_path.open("ab") as log:
+                log.write(HEARD.encode() + line[:2000].rstrip() + b"\n")
+        return event if known else None
+
+    def _note(self, event: Mapping[str, Any]) -> None:
+        match event["event"]:
+            case "done":
+                self._told = Outcome("done", "The reconstruction is finished.", Path(str(event.get("result"))))
+            case "error":
+                message = str(event.get("message") or event.get("what"))
+                self._told = Outcome("error", message, mend=str(event.get("mend") or ""))
+            case "cancelled":
+                self._told = Outcome("cancelled", "The reconstruction was cancelled.")
+
+    def _conclude(self, code: int | None) -> Outcome:
+        if self._told is not None and (self._told.kind != "done" or code in (0, None)):
+            return self._told
+        if self._cancelled_at is not None:
+            return Outcome("cancelled", "The reconstruction was cancelled.")
+        last = last_line(self.log_path)
+        if last.startswith("ModuleNotFoundError"):
+            missing = last.rpartition("named ")[2].strip("'\"")
+            return Outcome(
+                "error",
+                f"The solver's Python lacks the module {missing}; install the solver's packages into it, or choose"
+                " another one in the extension's preferences.",
+                mend="solver",
+            )
+        reason = f": {last}" if last else ""
+        how = "" if code is None else f" (exit code {code})"
+        return Outcome("error", f"The solver stopped unexpectedly{how}{reason}; see the log.")
+
+    def _has_ended(self) -> bool:
+        """Of a run that an earlier Blender started: nothing but the solver's own lock tells."""
+        if locks.is_held(self.output / RUN_LOCK):
+            return False
+        return not (time.time() - self.record.started < START_GRACE_S and _exists(self.record.process))
+
+    def _exit_code(self) -> int | None:
+        return None
+
+    def _terminate(self) -> None:
+        number = locks.holder(self.output / RUN_LOCK)
+        if number is not None:
+            with contextlib.suppress(OSError):
+                os.kill(number, signal.SIGTERM)
+
+    def _kill(self) -> None:
+        number = locks.holder(self.output / RUN_LOCK)
+        if number is not None:
+            with contextlib.suppress(OSError):
+                os.kill(number, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+
+
+class StartedRun(Run):
+    """A run that is this process's child."""
+
+    def __init__(self, folder: Path, record: Record, child: subprocess.Popen[bytes], owner: locks.Lock | None) -> None:
+        super().__init__(folder, record, owner)
+        self._child = child
+
+    def _has_ended(self) -> bool:
+        return self._child.poll() is not None
+
+    def _exit_code(self) -> int | None:
+        return self._child.returncode
+
+    def _terminate(self) -> None:
+        self._child.terminate()
+
+    def _kill(self) -> None:
+        if sys.platform != "win32":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+        else:
+            self._child.kill()
+
+
+def start(request: Request, python: str, storage: Path, origin: Origin | None = None) -> StartedRun:
+    """Start a reconstruction.
+
+    Args:
+        request: what to reconstruct.
+        python: the interpreter of the solver's environment.
+        storage: a folder of the extension for jobs and caches.
+        origin: for a Blender that finds the run again.
+
+    Raises:
+        MacroError: the interpreter cannot be used, or the storage cannot be written.
+    """
+    check_python(python)
+    command = [python, "-m", "solver", *request.arguments()]
+    origin = origin or Origin()
+    return start_child(command, storage, output=request.output, capture=request.capture, origin=origin)
+
+
+def start_child(
+    command: list[str],
+    storage: Path,
+    *,
+    output: Path,
+    capture: Path,
+    origin: Origin | None = None,
+    cwd: Path | None = None,
+) -> StartedRun:
+    """Start any program that prints the solver's events; see `start`. Without an origin no Blender finds it again."""
+    folder = storage / JOBS / f"{time.time_ns()}-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True)
+        owner = locks.take(folder / OWNER)
+        log: IO[bytes]
+        with (folder / EVENTS).open("wb") as events, (folder / LOG).open("ab") as log:
+            log.write(("$ " + " ".join(command) + "\n").encode("utf-8", errors="replace"))
+            log.flush()
+            child = _popen(command, cwd or solver_home(), storage / "cache", events, log)
+        record = Record(str(output), str(capture), child.pid, time.time(), origin or Origin())
+        if origin is not None:
+            (folder / RECORD).write_text(json.dumps(asdict(record)), encoding="utf-8")
+    except MacroError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except OSError as error:
+        raise MacroError(f"a job cannot be noted ({error.strerror})", where=folder) from None
+    return StartedRun(folder, record, child, owner)
+
+
+def _popen(command: list[str], cwd: Path, cache: Path, events: IO[bytes], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        child = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=child_environment(os.environ, cache),
+            stdin=subprocess.DEVNULL,
+            stdout=events,
+            stderr=log,
+            **quiet_child(),
+        )
+    except OSError as error:
+        raise MacroError(
+            f"the solver's Python cannot be started ({error.strerror})", where=command[0], remedy=IN_PREFERENCES
+        ) from None
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):  # Blender comes first; if that is refused, nothing is lost
+            os.setpriority(os.PRIO_PROCESS, child.pid, 5)
+    return child
+
+
+def adopt(storage: Path) -> list[Run]:
+    """The runs, oldest first, that no living Blender minds; they are this process's from now on. Broken notes go."""
+    found: list[Run] = []
+    for folder in sorted((storage / JOBS).glob("*")):
+        owner = None
+        try:
+            owner = locks.take(folder / OWNER)
+            if owner is not None:
+                found.append(Run(folder, _read_record(folder / RECORD), owner))
+        except (OSError, ValueError, TypeError, KeyError):
+            if owner is not None:
+                owner.release()
+                shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _read_record(path: Path) -> Record:
+    with path.open("rb") as file:
+        content = json.loads(file.read(CHUNK))
+    origin = Origin(**{key: str(content["origin"][key]) for key in ("blend_file", "scene")})
+    return Record(
+        output=str(content["output"]),
+        capture=str(content["capture"]),
+        process=int(content["process"]),
+        started=float(content["started"]),
+        origin=origin,
+    )
+
+
+def _exists(process: int) -> bool:
+    """Whether there is a process of this number; on Windows, where asking could end it, no."""
+    if sys.platform == "win32" or process <= 1:
+        return False
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
