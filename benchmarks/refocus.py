@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -100,18 +101,7 @@ def measure(capture: Path, result: Path, work: Path, views: int | None = None) -
     focal_length_mm, unit_mm = novel[0].photo.focal_length_mm, scene.capture.unit_mm
     if not (f_number and focal_length_mm and unit_mm):
         raise SolverError("the capture or the result does not know its lens and scale", where=result)
-    shots = [
-        {
-            "file": f"{number}_{view.name}.png",
-            "view": view.name,
-            "focus_distance": _focus(view, setting),
-            "f_number": f_number * setting.f_number_factor,
-            "blades": setting.blades,
-        }
-        for number, setting in enumerate(SETTINGS)
-        for view in novel
-    ]
-    _render_truth(capture, shots, work)
+    _render_truth(capture, _shots(novel, f_number), work)
     refocused, unfocused = {}, {}
     pinhole = [_srgb(scene, view, None) for view in novel]
     sharp = [squared_error(image, view.image()) for view, image in zip(novel, pinhole, strict=True)]
@@ -128,6 +118,21 @@ def measure(capture: Path, result: Path, work: Path, views: int | None = None) -
     return Score(len(novel), _psnr(sharp), refocused, unfocused)
 
 
+def _shots(novel: Sequence[TrueView], f_number: float) -> list[dict[str, Any]]:
+    """What benchmarks/refocus_truth.py is to render."""
+    return [
+        {
+            "file": f"{number}_{view.name}.png",
+            "view": view.name,
+            "focus_distance": _focus(view, setting),
+            "f_number": f_number * setting.f_number_factor,
+            "blades": setting.blades,
+        }
+        for number, setting in enumerate(SETTINGS)
+        for view in novel
+    ]
+
+
 def _focus(view: TrueView, setting: Setting) -> float:
     depth = view.depth()
     return float(np.quantile(depth[depth > 0], setting.focus_quantile))
@@ -142,11 +147,11 @@ def _psnr(errors: Sequence[np.ndarray]) -> float:
     return psnr(float(sum(error.sum(dtype=np.float64) for error in errors)), sum(error.size for error in errors)) or 0.0
 
 
-def _render_truth(capture: Path, shots: list[dict], work: Path) -> None:
+def _render_truth(capture: Path, shots: list[dict[str, Any]], work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     (work / "shots.json").write_text(json.dumps(shots, indent=2) + "\n", encoding="utf-8")
     script = ROOT / "benchmarks" / "refocus_truth.py"
-    command = [sys.executable, script, capture, work / "shots.json", work]
+    command: list[str | Path] = [sys.executable, script, capture, work / "shots.json", work]
     if not all((work / shot["file"]).exists() for shot in shots):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
