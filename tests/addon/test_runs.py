@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pipe to the child: events, ends of every kind, cancel, and the child's surroundings.
+"""Runs as child processes: events, ends of every kind, cancel, being found again, and the child's surroundings.
 
 The children here are small Python programs that print events; the real solver is in test_button.py.
 """
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import solver_process
+from blender_addon import locks, runs, solver_process
 from blender_addon.errors import MacroError
-from blender_addon.solver_process import Request, SolverProcess
+from blender_addon.runs import Origin, StartedRun
+from blender_addon.solver_process import Request
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a child could hear")
 
@@ -24,15 +25,22 @@ def child(tmp_path):
     started = []
 
     def start(program):
-        process = SolverProcess(
-            [sys.executable, "-c", program], cwd=tmp_path, log_path=tmp_path / "logs" / "log", cache=tmp_path / "cache"
+        process = runs.start_child(
+            [sys.executable, "-c", program],
+            tmp_path,
+            output=tmp_path / "result",
+            capture=tmp_path,
+            origin=Origin("a.blend", "Scene"),
+            cwd=tmp_path,
         )
         started.append(process)
         return process
 
     yield start
     for process in started:
-        process.end(1)
+        if process._child.poll() is None:
+            process._child.kill()
+            process._child.wait()
 
 
 def say(event, **content):
@@ -106,7 +114,7 @@ def test_cancel_lets_the_child_finish_its_checkpoint(child, tmp_path):
 
 @POSIX
 def test_a_child_that_does_not_hear_is_killed(child, monkeypatch):
-    monkeypatch.setattr(solver_process, "GRACE_S", 0.3)
+    monkeypatch.setattr(runs, "GRACE_S", 0.3)
     process = child(
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         + say("stage", name="x", title="X")
@@ -163,9 +171,15 @@ def test_request_is_spelled_as_the_solver_takes_it(tmp_path):
         "reconstruct", str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--preset", "standard",
         "--device", "auto", "--events", "json",
     ]  # fmt: skip
-    full = Request(tmp_path, tmp_path, tmp_path / "m", "draft", 300, 50, "cpu", 3, True).arguments()
+    full = Request(
+        tmp_path, tmp_path, masks=tmp_path / "m", preset="draft", max_size=300, iterations=50, device="cpu", seed=3,
+        make_masks="auto", focal_length_mm=100.0, f_number=2.8, marker_mm=5.0, close_holes=True, resume=True,
+    ).arguments()  # fmt: skip
     for pair in ("--max-size 300", "--iterations 50", "--seed 3", "--device cpu", f"--masks {tmp_path / 'm'}"):
         assert pair in " ".join(full)
+    for pair in ("--make-masks auto", "--focal-length-mm 100.0", "--f-number 2.8", "--marker-mm 5.0"):
+        assert pair in " ".join(full)
+    assert "close_holes=true" in full
     assert full[-1] == "--resume"
 
 
@@ -180,7 +194,7 @@ def test_unusable_python_is_one_sentence(tmp_path, make):
     if make == "text" and os.access(path, os.X_OK):
         pytest.skip("everything is executable here")
     with pytest.raises(MacroError, match="the solver's Python") as caught:
-        solver_process.start(Request(tmp_path, tmp_path / "out"), str(path or ""), tmp_path)
+        runs.start(Request(tmp_path, tmp_path / "out"), str(path or ""), tmp_path)
     assert "preferences" in caught.value.sentence
     assert not (tmp_path / "out").exists()
     fine, message = solver_process.doctor(str(path or ""), tmp_path)
@@ -193,7 +207,7 @@ def test_program_of_the_wrong_kind(tmp_path):
     program.write_bytes(b"\x7fELF garbage")
     program.chmod(0o755)
     with pytest.raises(MacroError, match="cannot be started"):
-        solver_process.start(Request(tmp_path, tmp_path / "out"), str(program), tmp_path)
+        runs.start(Request(tmp_path, tmp_path / "out"), str(program), tmp_path)
     assert "cannot be started" in solver_process.doctor(str(program), tmp_path)[1]
 
 
@@ -206,13 +220,113 @@ def test_doctor_that_hangs_is_given_up(tmp_path):
     assert not fine and "no answer" in message
 
 
-def test_log_moves_only_into_a_folder_that_the_solver_made(tmp_path):
-    log = tmp_path / "log"
-    log.write_text("x")
+@pytest.mark.parametrize("place", ["holiday photos", "never made", "result"])
+def test_the_log_moves_only_into_a_folder_that_the_solver_made(child, tmp_path, place):
     (tmp_path / "holiday photos").mkdir()
-    assert solver_process.keep_log(log, tmp_path / "holiday photos") == log
-    assert solver_process.keep_log(log, tmp_path / "never made") == log
     (tmp_path / "result").mkdir()
     (tmp_path / "result" / "result.json").write_text("{}")
-    assert solver_process.keep_log(log, tmp_path / "result") == tmp_path / "result" / "solver.log"
-    assert (tmp_path / "result" / "solver.log").read_text() == "x"
+    run = child("print('said')")
+    run.output = tmp_path / place
+    run.wait(lambda _: None)
+    log_path = run.settle()
+    assert "said" in log_path.read_text()
+    assert log_path.parent == (tmp_path / "result" if place == "result" else tmp_path)
+    assert not run.folder.exists()
+
+
+def test_lines_that_are_half_written_or_endless_do_no_harm(child, monkeypatch):
+    monkeypatch.setattr(runs, "CHUNK", 7)
+    monkeypatch.setattr(runs, "LONGEST_EVENT", 1000)
+    process = child(
+        "import sys, time\nout = sys.stdout\n"
+        'out.write(\'{"event": "metric", "name"\'); out.flush(); time.sleep(0.3); out.write(\': "loss"}\\n\')\n'
+        "out.write('x' * 5000 + '\\n')\n" + say("done", result="/x")
+    )
+    heard = []
+    assert process.wait(heard.append).kind == "done"
+    assert [event["event"] for event in heard] == ["metric", "done"]
+
+
+def test_a_run_is_told_what_to_do(child, tmp_path):
+    (tmp_path / "result").mkdir()
+    run = child("import time; time.sleep(60)")
+    run.steer("pause")
+    assert (tmp_path / "result" / "steering.txt").read_text() == "pause"
+    run.output = tmp_path / "gone"
+    with pytest.raises(MacroError, match="cannot be told"):
+        run.steer("finish")
+
+
+HOLDING = (  # as the solver does it
+    "import sys, time\nsys.path.insert(0, ROOT)\nfrom pathlib import Path\nfrom solver.run_lock import only_run_in\n"
+    "Path('result').mkdir()\nwith only_run_in(Path('result')):\n"
+    '    print(\'{"event": "stage", "name": "train"}\', flush=True)\n'
+    "    while not Path('go').exists(): time.sleep(0.05)\n"
+    '    print(\'{"event": "done", "result": "result"}\', flush=True)\n'
+).replace("ROOT", repr(str(Path(__file__).resolve().parents[2])))
+
+
+def hear_stage(run: StartedRun):
+    while not any(event["event"] == "stage" for event in run.events()):
+        assert run.running
+
+
+def test_a_run_is_found_again_and_heard_from_its_beginning(child, tmp_path):
+    first = child(HOLDING)
+    hear_stage(first)
+    assert runs.adopt(tmp_path) == []  # this Blender minds it
+    first.leave()
+    (found,) = runs.adopt(tmp_path)
+    assert (found.record.process, found.output) == (first._child.pid, tmp_path / "result")
+    assert (found.record.origin.blend_file, found.record.origin.scene) == ("a.blend", "Scene")
+    assert runs.adopt(tmp_path) == []
+    assert [event["event"] for event in found.events()] == ["stage"]
+    assert found.running
+    (tmp_path / "go").touch()
+    first._child.wait()
+    assert [event["event"] for event in found.events()] == ["done"]
+    assert found.outcome.kind == "done"
+
+
+@POSIX
+def test_a_run_that_is_found_again_can_be_cancelled(child, tmp_path):
+    first = child(HOLDING)
+    hear_stage(first)
+    first.leave()
+    (found,) = runs.adopt(tmp_path)
+    found.cancel()
+    assert first._child.wait(10) != 0
+    assert list(found.events()) and found.outcome.kind == "cancelled"
+
+
+def test_a_run_that_died_unwatched_is_told(child, tmp_path):
+    first = child(HOLDING)
+    hear_stage(first)
+    first.leave()
+    first._child.kill()
+    first._child.wait()
+    (found,) = runs.adopt(tmp_path)
+    list(found.events())
+    assert found.outcome.kind == "error"
+    assert "stopped unexpectedly" in found.outcome.message
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", '{"output": 1}', None])
+def test_broken_notes_of_runs_are_put_away(tmp_path, note):
+    folder = tmp_path / "jobs" / "1-2"
+    folder.mkdir(parents=True)
+    if note is not None:
+        (folder / "job.json").write_text(note)
+    assert runs.adopt(tmp_path) == []
+    assert not folder.exists()
+
+
+def test_a_lock_goes_with_its_holder(tmp_path):
+    path = tmp_path / "lock"
+    held = locks.take(path)
+    assert held is not None
+    assert locks.is_held(path)
+    assert locks.take(path) is None
+    held.release()
+    assert not locks.is_held(path)
+    assert not path.exists()
