@@ -150,7 +150,6 @@ class Export:
     def run(self, watcher: Reporter, arguments: list[str]) -> None:
         """Write the files; Ctrl-C leaves those that are whole."""
         from solver.export.command import export
-        from solver.export.formats import FORMATS
         from solver.export.source import SplatChoice
 
         Cancellation().install()
@@ -158,9 +157,8 @@ class Export:
             raise SolverError("no format is named", remedy="add one after --to, or all")
         if self.splats is not None and self.splats < 1:
             raise SolverError("--splats is not above 0", remedy="choose how many to keep")
-        formats = [kind for kind in FORMATS if kind in self.to or "all" in self.to]
         choice = SplatChoice(self.crop, self.splats, self.sh_degree)
-        export(self.result, self.output, formats, watcher, choice=choice, link=self.link, overwrite=self.overwrite)
+        export(self.result, self.output, self.to, watcher, choice=choice, link=self.link, overwrite=self.overwrite)
         watcher.done(self.output)
 
 

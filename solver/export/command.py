@@ -3,11 +3,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from solver.config import ExportFormat
 from solver.errors import SolverError
 from solver.events import Reporter
-from solver.export.formats import FORMATS, MESH_FORMATS, Task, tasks_of
+from solver.export.formats import ALL, FORMATS, MESH_FORMATS, Task, tasks_of
 from solver.export.source import Source, SplatChoice
 from solver.files import no_empty_folder_left, read_json, require_writable_folder, write_json
 
@@ -18,7 +19,7 @@ FORMAT_VERSION = 1
 def export(
     result: Path,
     output: Path,
-    formats: Sequence[ExportFormat],
+    formats: Sequence[ExportFormat | Literal["all"]],
     reporter: Reporter,
     *,
     choice: SplatChoice,
@@ -31,7 +32,7 @@ def export(
         result: the result folder.
         output: created where needed; must not hold files of the same names, unless an earlier export of the same
             result wrote them.
-        formats: which; where all are asked for, those of the mesh are left out if there is none.
+        formats: which; all of them are without those of the mesh if there is none.
         reporter: told the progress.
         choice: which splats.
         link: symbolic links to the result's files instead of copies.
@@ -43,11 +44,8 @@ def export(
     reporter.stage("read", "Reading the result")
     source = Source(result, choice, reporter.progress, reporter.warning)
     source.require_whole()
-    if set(formats) == set(FORMATS) and not source.has_mesh:
-        reporter.warning("the result has no mesh: only splats, cameras and images are exported")
-        formats = [kind for kind in formats if kind not in MESH_FORMATS]
     tasks: dict[str, Task] = {}  # formats share images and texture
-    for kind in formats:
+    for kind in _wanted(formats, source, reporter):
         tasks.update((task.path, task) for task in tasks_of(kind, source, link=link))
     with no_empty_folder_left(output):
         _claim(output, result, list(tasks), overwrite)
@@ -59,6 +57,19 @@ def export(
         for done, (path, task) in enumerate(tasks.items()):
             task.write(output / path)
             reporter.progress(done + 1, len(tasks))
+
+
+def _wanted(
+    formats: Sequence[ExportFormat | Literal["all"]], source: Source, reporter: Reporter
+) -> Sequence[ExportFormat]:
+    """The formats by their own names."""
+    if "all" not in formats:
+        return [kind for kind in FORMATS if kind in formats]
+    wanted = [kind for kind in FORMATS if kind in {*ALL, *formats}]
+    if source.has_mesh:
+        return wanted
+    reporter.warning("the result has no mesh: only splats, cameras and images are exported")
+    return [kind for kind in wanted if kind not in MESH_FORMATS]
 
 
 def _claim(output: Path, result: Path, paths: list[str], overwrite: bool) -> None:

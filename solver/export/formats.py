@@ -25,6 +25,7 @@ from solver.export.usdz import write_usdz
 from solver.files import written_aside
 
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+ALL: tuple[ExportFormat, ...] = tuple(kind for kind in FORMATS if kind != "colmap-text")  # which says nothing more
 MESH_FORMATS: frozenset[ExportFormat] = frozenset({"mesh-ply", "obj", "glb", "usdz"})
 _IMAGED: frozenset[ExportFormat] = frozenset({"transforms", "colmap", "colmap-text", "png"})
 POINTS = "points.ply"
@@ -145,7 +146,7 @@ def _write_usdz(path: Path, source: Source) -> None:
 def _write_transforms(path: Path, source: Source) -> None:
     no_more: dict[str, Any] = {}
     frames = [(_image_path(photo.name), photo.camera, photo.world_to_camera, no_more) for photo in source.photos]
-    write_transforms(path, frames, unit_mm=source.description.get("unit_mm"), points=POINTS)
+    write_transforms(path, frames, unit_mm=source.unit_mm, points=POINTS)
 
 
 def _points(source: Source) -> tuple[np.ndarray, np.ndarray]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from solver.capture.transforms import read_transforms
+from solver.capture.transforms import number, read_transforms
 from solver.capture.types import Photo
 from solver.errors import SolverError
 from solver.export.importance import importance
 from solver.export.load import load_reconstruction
+from solver.export.result import sharp_path
 from solver.export.splats import Splats, read_splat_file
 from solver.export.surface_file import MESH, TEXTURE, Surface, read_surface
 from solver.files import read_json
@@ -67,13 +68,18 @@ class Source:
     @property
     def metres_per_unit(self) -> float:
         """1 where the length of the scene's unit is unknown, as in `mesh.glb`."""
-        unit_mm = self.description.get("unit_mm")
-        return 1.0 if unit_mm is None else unit_mm / 1000
+        return 1.0 if self.unit_mm is None else self.unit_mm / 1000
+
+    @property
+    def unit_mm(self) -> float | None:
+        """Length of the scene's unit in millimetres, where known."""
+        return number(self.description, "unit_mm", str(self.folder / "result.json"), positive=True)
 
     @property
     def antialiased(self) -> bool:
         """Whether the splats were trained with Mip-Splatting's filter."""
-        return bool(self.description.get("settings", {}).get("antialiased"))
+        settings = self.description.get("settings")
+        return isinstance(settings, dict) and settings.get("antialiased") is True
 
     @cached_property
     def photos(self) -> tuple[Photo, ...]:
@@ -86,12 +92,13 @@ class Source:
         frames = {frame.frame.get("sharp_path"): frame for frame in cameras.frames}
         photos = []
         for entry in self.description["photos"]:
-            frame, sharp = frames.get(entry["sharp"]), self.folder / entry["sharp"]
+            name = entry.get("name") if isinstance(entry, dict) else None
+            if not isinstance(name, str) or not name or any(mark in name for mark in "/\\\0"):
+                raise SolverError("a photo of the result has no name", where=self.folder, remedy="reconstruct again")
+            frame, sharp = frames.get(sharp_path(name)), self.folder / sharp_path(name)
             if frame is None or not sharp.is_file():
-                raise SolverError(
-                    "the result lacks a sharp image or its camera", where=sharp, remedy="reconstruct again"
-                )
-            photos.append(Photo(entry["name"], sharp, frame.camera, frame.world_to_camera, sharp_path=sharp))
+                raise SolverError("the sharp image or its camera is missing", where=sharp, remedy="reconstruct again")
+            photos.append(Photo(name, sharp, frame.camera, frame.world_to_camera, sharp_path=sharp))
         return tuple(photos)
 
     @property

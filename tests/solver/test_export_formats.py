@@ -28,7 +28,7 @@ from solver.defocus.lens import Lens
 from solver.errors import Cancelled, SolverError
 from solver.events import Reporter
 from solver.export.command import MANIFEST, export
-from solver.export.formats import FORMATS, tasks_of
+from solver.export.formats import tasks_of
 from solver.export.importance import importance
 from solver.export.load import load_reconstruction
 from solver.export.meshes import write_mesh
@@ -617,6 +617,7 @@ def test_everything_at_once(textured, tmp_path, capsys):
     manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
     files = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
     assert files == {*manifest["files"], MANIFEST}
+    assert not [f for f in files if f.endswith(".txt")]
     assert len([f for f in files if f.startswith("images/")]) == 10  # once for all formats that have them
     assert {"splats.ply", "splats.spz", "splats.glb", "mesh.usdz", "mesh.obj", "texture.png", "mesh.glb"} <= files
 
@@ -629,7 +630,7 @@ def test_a_result_without_a_mesh(meshless, tmp_path, capsys):
     with pytest.raises(SolverError, match="has no mesh"):
         run(meshless, tmp_path / "crop", "splats-ply", crop=True)
     reporter = Reporter()
-    export(meshless, tmp_path / "all", FORMATS, reporter, choice=SplatChoice())
+    export(meshless, tmp_path / "all", ["all"], reporter, choice=SplatChoice())
     assert reporter.warnings == ["the result has no mesh: only splats, cameras and images are exported"]
     assert (tmp_path / "all" / "splats.spz").is_file()
 
@@ -638,12 +639,12 @@ def test_files_of_others_are_left_alone(plain, textured, tmp_path):
     mine = tmp_path / "splats.spz"
     mine.write_text("mine")
     with pytest.raises(SolverError, match=r"already has splats\.spz, not from this result; choose another folder, or"):
-        run(plain, tmp_path, "spz", "png")
+        run(plain, tmp_path, "png", "spz")
     assert {p.name for p in tmp_path.iterdir()} == {"splats.spz"}
     run(plain, tmp_path, "spz", overwrite=True)
     assert mine.read_bytes()[:2] == b"\x1f\x8b"
     run(plain, tmp_path, "spz", "splats-ply")  # an earlier export of the same result
-    with pytest.raises(SolverError, match=r"already has splats\.spz and 1 more"):
+    with pytest.raises(SolverError, match=r"already has splats\.ply and 1 more"):
         run(textured, tmp_path, "spz", "splats-ply")
 
 
@@ -674,12 +675,12 @@ def test_a_cancelled_export_has_no_half_file_and_goes_on(plain, tmp_path, files_
 
     output = tmp_path / "out"
     with pytest.raises(Cancelled):
-        export(plain, output, ("png", "splats-ply"), Impatient(), choice=SplatChoice())
+        export(plain, output, ("png", "mesh-ply"), Impatient(), choice=SplatChoice())
     found = [p for p in output.rglob("*") if p.is_file() and p.name != MANIFEST]
     assert len(found) == files_done + 1
     for path in found:
         assert path.read_bytes() == (plain / "sharp" / path.name).read_bytes()
-    run(plain, output, "png", "splats-ply")  # what is there is its own
+    run(plain, output, "png", "mesh-ply")  # what is there is its own
 
 
 def test_an_interrupted_file_leaves_nothing(plain, tmp_path, monkeypatch):
@@ -714,6 +715,16 @@ def test_damaged_results_are_told(plain, tmp_path, name):
     path.unlink()
     with pytest.raises(SolverError, match="missing"):
         run(tmp_path / "result", tmp_path / "out", kind)
+
+
+@pytest.mark.parametrize("name", ["../../stolen", "a/b", "", None])
+def test_a_photo_has_no_way_out_of_the_folder(plain, tmp_path, name):
+    description = json.loads((plain / "result.json").read_text())
+    description["photos"][0]["name"] = name
+    source = Source(plain)
+    source.description = description
+    with pytest.raises(SolverError, match="a photo of the result has no name"):
+        tasks_of("png", source, link=False)
 
 
 def test_no_result_and_no_format(tmp_path, capsys):
