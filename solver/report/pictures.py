@@ -22,7 +22,7 @@ LEGEND_PX = (0.0, SHARP_COC_PX, 3.0, 6.0, 12.0, 24.0)  # equally far apart in th
 NOTHING = (74, 77, 82)  # where there is no surface
 _QUALITY = 82
 _SHRINK = 0.97  # on top of what the number of bytes asks for
-_SHRINK_AT_ONCE = 0.6  # at most: smaller pictures have fewer details a pixel, or more
+_SHRINK_AT_ONCE = 0.5  # at most: smaller pictures have fewer details a pixel, or more
 _LEAST_SIDE = 24  # px
 _WORDS_PER_BYTE = 4 / 3  # of base64
 
@@ -86,5 +86,5 @@ def _jpeg(image: np.ndarray, factor: float) -> tuple[bytes, int, int]:
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=_QUALITY, optimize=True, progressive=True)
+    picture.save(stream, "JPEG", quality=_QUALITY, optimize=True)
     return stream.getvalue(), *size
