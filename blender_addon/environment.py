@@ -434,7 +434,9 @@ def _download(order: Order, places: Places, runner: _Runner, missing: list[Path]
         left = rate.seconds_left(done, total) if expected else None
         remaining = f", {duration_text(left)} left" if left is not None else ""
         of_total = f" of about {size_text(total)}" if expected else ""
-        return Progress("Downloading", done / total if expected else None, f"{size_text(done)}{of_total}{remaining}")
+        return Progress(
+            "Downloading packages", done / total if expected else None, f"{size_text(done)}{of_total}{remaining}"
+        )
 
     for file in missing:
         index = ["--index-url", order.index] if order.index else []
@@ -442,7 +444,7 @@ def _download(order: Order, places: Places, runner: _Runner, missing: list[Path]
         if file.name.startswith("torch-") and extra:
             index += ["--extra-index-url", extra]
         yield from runner.run(
-            "Downloading",
+            "Downloading packages",
             [*_pip(places), "download", *_pip_options(file), *index, "--dest", str(places.wheels)],
             "the packages could not be downloaded",
             progress=progress,
@@ -460,12 +462,12 @@ def _install_wheels(order: Order, places: Places, runner: _Runner, missing: list
     def progress() -> Progress:
         done = max(0, _size_of(site) - before) if site is not None else 0
         return Progress(
-            "Installing", min(1.0, done / total) if total else None, f"{size_text(done)} of {size_text(total)}"
+            "Installing packages", min(1.0, done / total) if total else None, f"{size_text(done)} of {size_text(total)}"
         )
 
     for file in missing:
         yield from runner.run(
-            "Installing",
+            "Installing packages",
             [*_pip(places), "install", "--no-index", "--find-links", str(source), *_pip_options(file)],
             "the packages could not be installed",
             progress=progress,

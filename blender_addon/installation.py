@@ -176,6 +176,9 @@ def order() -> Order:
         raise MacroError(reason)
     settings = preferences()
     found = look(wait=True)
+    if found.fault:  # a Python may have been installed meanwhile
+        found.fault = ""
+        found.look()
     if found.interpreter is None:
         raise MacroError(found.fault.rstrip("."))
     folder = root()

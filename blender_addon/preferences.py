@@ -174,7 +174,7 @@ class MacroPreferences(bpy.types.AddonPreferences):
 def draw_progress(layout: bpy.types.UILayout, running: installation.Installation) -> None:
     """Stage, bar and cancel of an installation; for the preferences and the panel."""
     progress = running.progress
-    layout.label(text=f"Installing the solver: {progress.title.lower()}", icon="IMPORT")
+    layout.label(text=progress.title, icon="IMPORT")
     row = layout.row(align=True)
     row.scale_y = 1.4
     text = "Stopping" if running.phase == "cancelling" else progress.detail or "…"

@@ -154,7 +154,7 @@ def find(chosen: str = "", own: str = sys.executable) -> Interpreter:
     Raises:
         MacroError: the chosen one, or every one that was found, will not do; the sentence says why.
     """
-    remedy = f"install {WANTED} from python.org or your system's packages, or choose one below"
+    remedy = f"install {WANTED} from python.org or your system's packages, or choose one under Options"
     if chosen:
         interpreter = probe(chosen)
         if interpreter.fault:

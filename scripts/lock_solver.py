@@ -30,7 +30,7 @@ PYTHONS = ((3, 11), (3, 12), (3, 13))
 GLIBC = 28  # 2.28, as PyTorch's own wheels ask for
 # PyTorch's builds that are not on PyPI, in bytes, read off their files; its index tells no sizes, so these are rough.
 TORCH_BYTES = {("linux", "cpu"): 192_000_000, ("windows", "cuda"): 1_900_000_000}
-UNPACKED = 3.4  # bytes on the disk for a byte of wheel, compiled modules included; measured on Linux
+UNPACKED = 3.9  # bytes on the disk for a byte of wheel, compiled modules included; measured on Linux
 
 
 @dataclass(frozen=True)

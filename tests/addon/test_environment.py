@@ -130,8 +130,8 @@ def test_installs_from_a_folder_of_wheels(fresh):
     assert examine(order.root, order.locks) == "absent"
     titles = run(order)
     assert titles[0] == "Preparing" and titles[-1] == "Installed"
-    assert "Making the environment" in titles and "Installing" in titles and "Testing the solver" in titles
-    assert "Downloading" not in titles
+    assert "Making the environment" in titles and "Installing packages" in titles and "Testing the solver" in titles
+    assert "Downloading packages" not in titles
     assert examine(order.root, order.locks) == "ready"
     assert {"tiny_core": "1.0", "tiny_extra": "2.0"}.items() <= installed_modules(order).items()
     places = Places(order.root)
@@ -184,7 +184,7 @@ def test_downloads_and_does_not_download_twice(order, index, tmp_path):
     address, asked = index
     online = changed(order, wheels=None, index=address, torch_index=address)
     titles = run(online)
-    assert titles.index("Downloading") < titles.index("Installing")
+    assert titles.index("Downloading packages") < titles.index("Installing packages")
     assert examine(online.root, online.locks) == "ready"
     assert any(path.endswith("tiny_core-1.0-py3-none-any.whl") for path in asked)
     asked.clear()
