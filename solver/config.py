@@ -49,6 +49,8 @@ class ReconstructionSettings:
     hold_out: int = 0  # keep every n-th photo out of training and measure on it; 0 keeps none
     seed: int = 0  # of every random choice
     surface: bool = True  # make a mesh as well; without one the result has splats and images only
+    mesh_triangles: int = 0  # at most, of the mesh; 0: as many as it needs, up to 300,000
+    close_holes: bool = False  # of the mesh: parts that nobody saw are guessed, so that it is a solid
     texture_size: int = 2048  # of the mesh's texture, texels along a side; 0 leaves its colours to its vertices
 
     sh_degree: int = 3  # highest degree of the view-dependent colour, 0 to 3
@@ -126,6 +128,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "max_size": (16, 10_000),
     "max_gaussians": (100, 10_000_000),
     "hold_out": (0, 1000),
+    "mesh_triangles": (0, 100_000_000),
     "texture_size": (0, 8192),
     "sh_degree": (0, 3),
     "seed": (0, 2**31 - 1),

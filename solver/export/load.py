@@ -68,6 +68,7 @@ def _photos(entries: list[dict[str, Any]], cameras: CameraFile) -> tuple[Photo, 
             image_path=Path(entry["image"]),
             camera=frames[entry["sharp"]].camera,
             world_to_camera=frames[entry["sharp"]].world_to_camera,
+            mask_path=Path(mask) if (mask := frames[entry["sharp"]].frame.get("mask_path")) else None,
             f_number=entry["f_number"],
         )
         for entry in entries

@@ -187,7 +187,7 @@ def write_mesh(
         with written_aside(folder / TEXTURE) as temporary:
             Image.fromarray(_srgb(texture.image)).save(temporary)
     write_glb(folder / "mesh.glb", mesh, unit_mm, texture)
-    write_ply(folder / "mesh.ply", mesh, attributes, texture)
+    write_ply(folder / "mesh.ply", mesh, {**mesh.attributes, **(attributes or {})}, texture)
 
 
 def mesh_entry(mesh: Mesh, texture: Texture | None) -> dict[str, Any]:

@@ -189,16 +189,7 @@ def cover(
         mesh: whose vertices to look at as well.
         progress: called with (photos done, photos) of those that training saw.
     """
-    shots = [
-        Shot(
-            photo=view.photo,
-            depth=view.depth,
-            pupil_diameter=scene.lens.pupil_diameter(index),
-            inverse_focus_distance=scene.lens.inverse_focus_distance(index),
-            mask=mask,
-        )
-        for index, (view, mask) in enumerate(zip(views, masks, strict=True))
-    ]
+    shots = _shots(scene, views, masks)
     used_shots = [shot for shot, chosen in zip(shots, used, strict=True) if chosen]
     stride = map_stride(sum(shot.depth.size for shot in shots) * len(used_shots))
     surfaces = [SurfacePoints.of(shot, stride) for shot in shots]
@@ -211,6 +202,33 @@ def cover(
     while surfaces:  # which are given up one by one
         maps.append(CoverageMap.of(surfaces.pop(0), of_surfaces.pop(0)))
     return Coverage(splats, None if mesh is None else of_mesh, maps, summarize(maps, used))
+
+
+def cover_vertices(
+    scene: Reconstruction,
+    views: Sequence[SharpView],
+    masks: Sequence[np.ndarray | None],
+    used: Sequence[bool],
+    mesh: Mesh,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PointCoverage:
+    """Find out how sharply the photos saw a mesh alone; the arguments are those of `cover`."""
+    shots = [shot for shot, chosen in zip(_shots(scene, views, masks), used, strict=True) if chosen]
+    (found,) = cover_points([mesh.vertices], shots, lambda shot: surface_thickness(scene, shot.photo), progress)
+    return found
+
+
+def _shots(scene: Reconstruction, views: Sequence[SharpView], masks: Sequence[np.ndarray | None]) -> list[Shot]:
+    return [
+        Shot(
+            photo=view.photo,
+            depth=view.depth,
+            pupil_diameter=scene.lens.pupil_diameter(index),
+            inverse_focus_distance=scene.lens.inverse_focus_distance(index),
+            mask=mask,
+        )
+        for index, (view, mask) in enumerate(zip(views, masks, strict=True))
+    ]
 
 
 def cover_points(

@@ -11,7 +11,9 @@ from scipy.ndimage import uniform_filter
 
 from solver.capture.types import Camera, Photo
 from solver.fusion.views import SharpView
-from solver.fusion.volume import fuse
+from solver.fusion.volume import surface_of
+from solver.surface import mesh_making
+from solver.surface.mesh_making import DepthView, MeshOptions, agreement, only_covered, places_between, simplified
 
 CAMERA = Camera(width=96, height=80, fx=130.0, fy=130.0, cx=47.0, cy=41.5)
 DISTANCE, RADIUS = 60.0, 12.0  # scene unit
@@ -57,6 +59,10 @@ def view_of_depth(photo: Photo, depth: np.ndarray) -> SharpView:
     return SharpView(photo, colour.astype(np.float32), depth.astype(np.float32))
 
 
+def fuse(views, masks, resolution, progress=lambda done: None, **options):
+    return mesh_making.fuse(views, masks, MeshOptions(resolution, **options), progress=progress)
+
+
 def ring(count=10) -> list[Photo]:
     """Cameras all round, alternately above and below."""
     photos = []
@@ -77,8 +83,8 @@ def whole(mesh) -> trimesh.Trimesh:
 def sphere():
     views = [view_of_depth(photo, sphere_depth(photo)) for photo in ring()]
     done = []
-    mesh = fuse(views, [None] * len(views), 48, lambda *step: done.append(step))
-    assert done == [(i + 1, len(views)) for i in range(len(views))]
+    mesh = fuse(views, [None] * len(views), 48, done.append)
+    assert done == [i + 1 for i in range(len(views))]
     return mesh
 
 

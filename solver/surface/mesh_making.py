@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A mesh of the finished Gaussians (docs/how_it_works.md, Surface).
+
+Depth is rendered from the photos' places and from places between them, more finely than the photos are, and fused into
+a truncated signed distance field. A pixel of a place between counts only where photos see the same surface, so that
+nothing is made that no photo has looked at.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from solver.capture.types import Photo
+from solver.config import Preset, ReconstructionSettings
+from solver.fusion.field import Blending, Field
+from solver.fusion.views import SharpView
+from solver.fusion.volume import Mesh, kept_pieces, mean_colours, without_depth_edges
+from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
+
+Progress = Callable[[int, int], None]
+
+RESOLUTIONS: dict[Preset, int] = {"draft": 160, "standard": 256, "high": 512}
+MOST_TRIANGLES = 300_000  # where nobody says how many
+
+_MOST_VOXELS = 64_000_000  # 10 bytes each, and what marching cubes needs
+_LEAST_PIXELS = 0.5  # that a voxel is wide: less has nothing to tell
+_BLENDING = Blending(truncation=4.0, fades_behind=0.5, interpolate=True)
+_FINER = 2  # times as many pixels along a side as the photo has
+_LONGEST_PX = 2000  # of a rendering: larger ones tell nothing more
+_LEAST_COMPONENT_SHARE = 0.002  # of the largest piece's faces
+_AGREEING = 2  # photos that must see the surface of a pixel between them
+_NEIGHBOURS = 2  # of each photo, halfway to which a place between is
+_MOST_BETWEEN = 48  # places
+_NARROWEST, _WIDEST = np.radians(3), np.radians(60)  # between photos; farther apart, nobody knows what is between
+_OUTLIERS = 0.1  # per cent of the points on either side that the box need not hold
+_MARGIN = 0.05  # of the box
+_IN_MOST = 0.5  # of the photos: what they have in common is the subject
+
+
+@dataclass(frozen=True)
+class MeshOptions:
+    """What kind of mesh is wanted."""
+
+    resolution: int = RESOLUTIONS["standard"]  # voxels along what most photos have in common, unless pixels are coarser
+    triangles: int | None = None  # at most so many; None: MOST_TRIANGLES
+    close_holes: bool = False  # make a solid, its unseen parts guessed; else what nobody saw stays open
+    texture_size: int = 0  # texels along a side; 0 leaves colours to the vertices
+
+    @staticmethod
+    def of(settings: ReconstructionSettings) -> "MeshOptions":
+        """As a run's settings want it."""
+        return MeshOptions(
+            resolution=RESOLUTIONS[settings.preset],
+            triangles=settings.mesh_triangles or None,
+            close_holes=settings.close_holes,
+            texture_size=settings.texture_size,
+        )
+
+
+@dataclass(frozen=True)
+class DepthView:
+    """A depth map, and from where it was seen."""
+
+    photo: Photo  # with the map's own camera
+    depth: np.ndarray  # [H, W] float32, scene unit, 0 where the view says nothing
+
+
+def make_mesh(
+    scene: Reconstruction,
+    views: Sequence[SharpView],
+    masks: Sequence[np.ndarray | None],
+    options: MeshOptions,
+    progress: Progress = lambda done, total: None,
+) -> Mesh | None:
+    """Make the mesh of a scene, or None where its photos show no common surface.
+
+    Args:
+        scene: Gaussians.
+        views: of all photos, for colours and for what hides what.
+        masks: of the photos, [H, W] with 1 on the subject, None where a photo has none.
+        options: what is wanted; the texture is not made here.
+        progress: called with (views done, views).
+    """
+    between = places_between([view.photo for view in views], scene.scene_centre)
+    total = len(views) + len(between)
+    return fuse(
+        views,
+        masks,
+        options,
+        own=(_rendered(scene, view.photo, mask) for view, mask in zip(views, masks, strict=True)),
+        further=(_rendered(scene, photo, None) for photo in between),
+        progress=lambda done: progress(done, total),
+    )
+
+
+def fuse(
+    views: Sequence[SharpView],
+    masks: Sequence[np.ndarray | None],
+    options: MeshOptions,
+    own: Iterable[DepthView] | None = None,
+    further: Iterable[DepthView] = (),
+    progress: Callable[[int], None] = lambda done: None,
+) -> Mesh | None:
+    """Fuse depth maps into a mesh, one after the other, since together they would take gigabytes.
+
+    Args:
+        views: of the photos, for colours and for what hides what.
+        masks: of the photos, [H, W] with 1 on the subject, None where a photo has none.
+        options: what is wanted.
+        own: depth maps from the photos' places, masked; those of the views where there are none.
+        further: depth maps from other places; of them counts what the photos see too.
+        progress: called with the number of depth maps done.
+    """
+    seen = [
+        DepthView(view.photo, without_depth_edges(_masked(view.depth, mask), view.photo.camera))
+        for view, mask in zip(views, masks, strict=True)
+    ]
+    box = box_of(seen, whole=any(mask is not None for mask in masks))
+    if box is None:
+        return None
+    field = Field.empty(box.low, box.high, box.voxel(options.resolution, seen), _BLENDING)
+    covered = (only_covered(view, seen, field.truncation) for view in further)
+    for done, view in enumerate(chain(seen if own is None else own, covered), start=1):
+        field.add(view.photo, view.depth)
+        progress(done)
+    return mesh_of(field, views, seen, options)
+
+
+def mesh_of(
+    field: Field,
+    views: Sequence[SharpView],
+    seen: Sequence[DepthView],
+    options: MeshOptions,
+) -> Mesh | None:
+    """The mesh of a field: in pieces that are large enough, simple enough, with the colours of the views.
+
+    Args:
+        field: of distances.
+        views: to take colours from.
+        seen: the trusted depths of the same views, in the same order.
+        options: what is wanted.
+    """
+    found = field.closed_surface() if options.close_holes else field.surface()
+    if found is None:
+        return None
+    vertices, faces = kept_pieces(*found, _LEAST_COMPONENT_SHARE)
+    vertices, faces = simplified(vertices, faces, options.triangles or MOST_TRIANGLES)
+    depths = [view.depth for view in seen]
+    colours = mean_colours(vertices, views, depths, field.truncation)
+    return Mesh(vertices, faces, colours, agreement(vertices, seen, field.truncation).astype(np.float32))
+
+
+def simplified(vertices: np.ndarray, faces: np.ndarray, triangles: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most so many triangles, by quadric edge collapses (Garland and Heckbert 1997), or the mesh as it is."""
+    from fast_simplification import simplify
+
+    if len(faces) <= triangles:
+        return vertices, faces
+    # The library computes in float32: keep its numbers small, wherever in the world the mesh is.
+    middle, size = vertices.mean(0), float(np.ptp(vertices, axis=0).max()) or 1.0
+    points, fewer = simplify(
+        ((vertices - middle) / size).astype(np.float32), faces.astype(np.int32), target_count=triangles
+    )
+    return middle + size * points.astype(np.float64), fewer.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a surface is."""
+
+    low: np.ndarray  # [3]
+    high: np.ndarray  # [3]
+    subject_size: float  # the longest side of what most photos have in common, scene unit
+
+    def voxel(self, resolution: int, views: Sequence[DepthView]) -> float:
+        """The width of a voxel, scene unit: no finer than photos can tell, and not so many that memory runs out."""
+        footprints = [
+            np.median(view.depth[view.depth > 0]) / view.photo.camera.fx for view in views if view.depth.any()
+        ]
+        affordable = float(np.cbrt(np.prod(self.high - self.low) / _MOST_VOXELS))
+        return max(self.subject_size / resolution, _LEAST_PIXELS * float(np.median(footprints)), affordable)
+
+
+def box_of(views: Sequence[DepthView], whole: bool) -> Box | None:
+    """A box round what at least three photos (or all) have in their frames, or None where that is nothing.
+
+    Args:
+        views: depth maps of the photos.
+        whole: whether all of it is the subject, because masks say so; else what most photos have in common is.
+    """
+    cloud = np.concatenate([_cloud(view) for view in views])
+    if len(cloud) < 100:
+        return None
+    framed = np.sum([view.photo.project(cloud)[2] for view in views], axis=0)
+    common = cloud[framed >= min(3, len(views))]
+    if len(common) < 100:
+        return None
+    subject = common if whole else cloud[framed >= max(_IN_MOST * len(views), min(3, len(views)))]
+    if len(subject) < 100:
+        subject = common
+    sides = np.ptp(np.percentile(subject, [_OUTLIERS, 100 - _OUTLIERS], axis=0), axis=0)
+    low, high = np.percentile(common, [_OUTLIERS, 100 - _OUTLIERS], axis=0)
+    margin = _MARGIN * (high - low).max()
+    return Box(low - margin, high + margin, float(sides.max()))
+
+
+def places_between(photos: Sequence[Photo], centre: np.ndarray) -> list[Photo]:  # [3], world
+    """Cameras halfway between neighbours on the sphere round the subject, with the lens of one of them."""
+    directions = np.stack([photo.centre - centre for photo in photos])
+    distances = np.linalg.norm(directions, axis=1)
+    directions = directions / np.maximum(distances, 1e-12)[:, None]
+    angles = np.arccos((directions @ directions.T).clip(-1, 1))
+    fits = (angles > _NARROWEST) & (angles < _WIDEST)
+    pairs = set()
+    for first in range(len(photos)):
+        near = [second for second in np.argsort(angles[first], kind="stable") if fits[first, second]]
+        pairs |= {(min(first, int(second)), max(first, int(second))) for second in near[:_NEIGHBOURS]}
+    chosen = sorted(pairs)
+    if len(chosen) > _MOST_BETWEEN:
+        chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, _MOST_BETWEEN).astype(int)]
+    return [_halfway(photos[a], photos[b], centre) for a, b in chosen]
+
+
+def _halfway(first: Photo, second: Photo, centre: np.ndarray) -> Photo:  # [3], world
+    arms = [photo.centre - centre for photo in (first, second)]
+    lengths = [float(np.linalg.norm(arm)) for arm in arms]
+    direction = arms[0] / lengths[0] + arms[1] / lengths[1]
+    place = centre + np.mean(lengths) * direction / np.linalg.norm(direction)
+    rotation = Rotation.from_matrix([first.world_to_camera[:3, :3], second.world_to_camera[:3, :3]]).mean().as_matrix()
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = rotation, -rotation @ place
+    return replace(first, name=f"{first.name}+{second.name}", world_to_camera=pose, mask_path=None)
+
+
+def agreement(
+    points: np.ndarray,  # [P, 3], world
+    views: Sequence[DepthView],
+    tolerance: float,  # scene unit
+) -> np.ndarray:  # [P] int64
+    """How many views see a surface at each point, give or take the tolerance."""
+    count = np.zeros(len(points), np.int64)
+    for view in views:
+        pixels, distances, inside = view.photo.project(points)
+        chosen = np.flatnonzero(inside)
+        columns, rows = pixels[chosen].astype(int).T
+        depth = view.depth[rows, columns]
+        count[chosen] += (depth > 0) & (np.abs(depth - distances[chosen]) <= tolerance)
+    return count
+
+
+def only_covered(view: DepthView, seen: Sequence[DepthView], tolerance: float) -> DepthView:
+    """The depth map without the pixels whose surface fewer than two of the photos see."""
+    rows, columns = np.nonzero(view.depth)
+    points = view.photo.unproject(rows, columns, view.depth[rows, columns])
+    covered = agreement(points, seen, tolerance) >= min(_AGREEING, len(seen))
+    depth = np.zeros_like(view.depth)
+    depth[rows[covered], columns[covered]] = view.depth[rows[covered], columns[covered]]
+    return replace(view, depth=depth)
+
+
+def _rendered(scene: Reconstruction, photo: Photo, mask: np.ndarray | None) -> DepthView:
+    camera = photo.camera
+    finer = _FINER if _FINER * max(camera.width, camera.height) <= _LONGEST_PX else 1
+    photo = replace(photo, camera=camera.resized(finer * camera.width, finer * camera.height))
+    with torch.no_grad():
+        depth = expected_depth(scene.render(view_of_photo(photo, scene.device))).cpu().numpy()
+    if mask is not None:
+        mask = mask.repeat(finer, axis=0).repeat(finer, axis=1)
+    return DepthView(photo, without_depth_edges(_masked(depth, mask), photo.camera))
+
+
+def _masked(depth: np.ndarray, mask: np.ndarray | None) -> np.ndarray:  # [H, W] -> [H, W]
+    return depth if mask is None else np.where(mask > 0.5, depth, 0)
+
+
+def _cloud(view: DepthView) -> np.ndarray:  # [P, 3], some points of its surface
+    rows, columns = np.nonzero(view.depth)
+    stride = max(1, len(rows) // 2000)
+    rows, columns = rows[::stride], columns[::stride]
+    return view.photo.unproject(rows, columns, view.depth[rows, columns])
