@@ -25,13 +25,13 @@ from solver.events import Reporter
 from solver.export.meshes import TEXTURE
 from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
-from solver.fusion.volume import fuse
 from solver.rasterization import Backend, choose_backend, prepare
 from solver.report.page import PAGE, write_report
 from solver.run_lock import only_run_in
 from solver.steering import Steering
 from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
+from solver.surface.mesh_making import MeshOptions, make_mesh
 from solver.surface.texture import bake, texture_views
 from solver.training.held_out import psnr_of_photo
 from solver.training.photos import TrainingPhoto
@@ -39,8 +39,6 @@ from solver.training.reconstruction import Reconstruction
 from solver.training.scale_from_blur import contradiction, scale_from_blur
 from solver.training.torch_threads import single_threaded_torch
 from solver.training.trainer import Trainer, is_held_out, uses_defocus
-
-_MESH_RESOLUTION = {"draft": 128, "standard": 192, "high": 320}  # voxels along the longest side
 
 _VAGUE_SCALE = 0.1  # relative uncertainty of the scene's unit that is worth a warning
 
@@ -110,7 +108,7 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         views = [render_sharp(scene, photo) for photo in scene.capture.photos]
         mesh = None
         if job.settings.surface:
-            mesh = fuse(views, masks, _MESH_RESOLUTION[job.settings.preset], reporter.progress)
+            mesh = make_mesh(scene, views, masks, MeshOptions.of(job.settings), reporter.progress)
         if job.settings.surface and mesh is None:
             reporter.warning("No surface was found; the result has splats and images only")
 
