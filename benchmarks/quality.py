@@ -124,7 +124,13 @@ def _fill(
             schedule.failures[f"{scene}-crop"] = error.sentence
     chains = [
         chain_of(
-            place_of(work, scene), method, seed, BUDGETS[arguments.preset], crops[scene].view, networks_with_weights()
+            place_of(work, scene),
+            method,
+            seed,
+            BUDGETS[arguments.preset],
+            crops[scene].view,
+            networks_with_weights(),
+            mesh=True,
         )
         for scene in crops
         for method in methods
@@ -159,6 +165,7 @@ def _kinds(arguments: Arguments, methods: tuple[Method, ...], renders: int) -> C
         count = len(arguments.scenes) * len(_seeds_of(method, arguments.seeds))
         kinds["prepare"] += count * (method.source != "photos")
         kinds["train"] += count * (method.training is not None)
+        kinds["mesh"] += count * (method.training is not None)
         kinds["measure"] += count * (2 if method.source == "stack" else 1)
         kinds["picture"] += count * (method.source == "stack")
     return kinds

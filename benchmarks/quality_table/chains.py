@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cell of the table as a chain of steps: prepare images, train, measure, render for the picture."""
+"""A cell of the table as a chain of steps: prepare images, train, make a mesh, measure, render for the picture."""
 
 import json
 import shutil
@@ -15,6 +15,7 @@ from benchmarks.quality_table.methods import Budget, Method
 
 _ROOMS = ("kernels", "optics", "capture", "gaussians", "rasterization", "defocus", "training", "export")
 _TRAINING = (*(f"solver/{room}" for room in _ROOMS), "solver/config.py", "solver/reconstruct.py")
+_MESHING = ("solver/surface", "solver/fusion", "solver/remesh.py", "solver/export/meshes.py")
 _RESUMABLE = ("--resume", "--events", "json")
 _MEASURING = ("solver/evaluation", "solver/capture", "solver/optics", "solver/export/images.py")
 _READING = ("solver/capture", "solver/optics", "solver/export/images.py", "solver/evaluation/truth.py")
@@ -30,7 +31,7 @@ class Step:
     """One child process whose outcome is kept as a cell."""
 
     name: str  # of the cell; unique in the table
-    kind: str  # "prepare", "train", "measure" or "picture"
+    kind: str  # "prepare", "train", "mesh", "measure" or "picture"
     key: str
     arguments: tuple[str | Path, ...]
     output: Path  # what it makes
@@ -64,7 +65,9 @@ class Chain:
         return [step for step in self.steps if step.kind == "measure"][-1]
 
 
-def chain_of(place: Place, method: Method, seed: int, budget: Budget, shown_view: str, weights: str) -> Chain:
+def chain_of(
+    place: Place, method: Method, seed: int, budget: Budget, shown_view: str, weights: str, *, mesh: bool = False
+) -> Chain:
     """The steps of a method on a scene whose captures are whole.
 
     Args:
@@ -74,6 +77,7 @@ def chain_of(place: Place, method: Method, seed: int, budget: Budget, shown_view
         budget: of the training.
         shown_view: the training view that the page shows a part of.
         weights: tells which perceptual networks there are, for they decide what is measured.
+        mesh: whether a mesh is made of what is trained, and measured too.
     """
     stem = f"{place.scene}-{method.name}-{seed}"
     images, truth, steps = place.capture, place.capture, []
@@ -90,7 +94,8 @@ def chain_of(place: Place, method: Method, seed: int, budget: Budget, shown_view
         steps.append(_measure(stem, place, measured, truth, key, weights))
         return Chain(place.scene, method, seed, tuple(steps), lambda view: measured / f"{view}.png")
     train = _train(stem, place, images, method, seed, budget, key)
-    steps += [train, _measure(stem, place, train.output, truth, train.key, weights)]
+    trained = [train, _mesh(stem, train)] if mesh else [train]
+    steps += [*trained, _measure(stem, place, train.output, truth, trained[-1].key, weights)]
     if method.source == "photos":
         return Chain(place.scene, method, seed, tuple(steps), lambda view: train.output / "sharp" / f"{view}.png")
     picture = _picture(stem, train, place.capture, shown_view)
@@ -125,6 +130,17 @@ def _train(stem: str, place: Place, images: Path, method: Method, seed: int, bud
         output=output,
         begin=lambda: _remove_others(output, f"run-{method.name}-{seed}-*"),
         read=lambda: _training_numbers(output),
+    )
+
+
+def _mesh(stem: str, train: Step) -> Step:
+    """Geometry alone: nothing of the table looks at its texture."""
+    return Step(
+        name=f"{stem}-mesh",
+        kind="mesh",
+        key=key_of(train.key, _hash(*_MESHING)),
+        arguments=("-m", "solver", "mesh", train.output, "--texture-size", "0"),
+        output=train.output,
     )
 
 

@@ -63,7 +63,8 @@ def guesses_s(budget: Budget) -> dict[str, float]:
     """How long a step of each kind may take, before any has been seen."""
     return {
         "prepare": 15.0,
-        "measure": 9.0,
+        "mesh": 30.0,
+        "measure": 15.0,
         "picture": 5.0,
         "train": budget.expected_training_s,
         "render": 40 * budget.expected_frame_s,

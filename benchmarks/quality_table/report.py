@@ -18,6 +18,10 @@ from solver.evaluation.scores import COC_BINS
 from synthetic.arguments import PRESETS
 
 _TOLD_DIGITS = 4
+_MESH_NOTE = (
+    "Every method's Gaussians were made into a mesh in the same way and compared with the true one where its photos "
+    "could see it (docs/how_it_works.md)."
+)
 _NETWORK_TITLES = {"alexnet": "AlexNet", "vgg16": "VGG"}
 
 
@@ -65,6 +69,10 @@ _BY_SCENE = (
         for views, told in (("deblurred", "Deblurred photos"), ("novel", "Held-out views"))
     ),
 )
+_MESH = (
+    Measure("mesh_chamfer", "Mesh: chamfer distance, mm", ".3f"),
+    Measure("mesh_f_score", "Mesh: F-score at 0.5 % of the subject's size", ".3f"),
+)
 _FURTHER = (
     Measure("psnr_deblurred", "PSNR, deblurred", ".2f"),
     Measure("psnr_novel", "PSNR, held out", ".2f"),
@@ -81,6 +89,10 @@ _FURTHER = (
 _GEOMETRY = (
     Measure("depth_error_median_recoverable", "depth error in photos, mm", ".3f"),
     Measure("depth_error_median_novel_recoverable", "depth error in held-out views, mm", ".3f"),
+    Measure("mesh_chamfer", "chamfer distance, mm", ".3f"),
+    Measure("mesh_f_score", "F-score", ".3f"),
+    Measure("mesh_precision", "precision", ".3f"),
+    Measure("mesh_recall", "recall", ".3f"),
     Measure("focus_distance_error_median", "focus distance error, mm", ".3f"),
     Measure("pupil_diameter_error_absolute", "pupil diameter error", ".1%"),
 )
@@ -148,14 +160,15 @@ def as_markdown(report: Report, picture: str | None) -> str:
         _introduction(report),
         _crops(report, picture) if picture else "",
         *(section(measure.title, by_scene(report, measure)) for measure in _BY_SCENE if _known(report, measure)),
+        *(section(m.title, by_scene(report, m), _MESH_NOTE) for m in _MESH if _known(report, m)),
         _by_coc(report, "deblurred", "deblurred photos"),
         _by_coc(report, "novel", "held-out views"),
         section("Further measures, mean of the scenes", over_measures(report, _FURTHER)),
         section(
             "Geometry and lens, mean of the scenes",
             over_measures(report, _GEOMETRY),
-            "Medians of absolute errors; depth on recoverable pixels where a method has a surface; the lens where a "
-            "method learns it.",
+            "Depth, focus and pupil: medians of absolute errors, depth on recoverable pixels where a method has a "
+            "surface, the lens where a method learns it. Chamfer distance to recall are of the mesh.",
         ),
         section(
             "Time and memory, mean of the scenes",

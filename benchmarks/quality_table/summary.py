@@ -87,7 +87,7 @@ def _numbers(chain: Chain, cells: Mapping[str, Cell]) -> Numbers:
     if (error := numbers.get("pupil_diameter_error")) is not None:
         numbers["pupil_diameter_error_absolute"] = abs(error)  # too large and too small must not cancel in a mean
     if chain.method.source == "stack":
-        numbers = {key: value for key, value in numbers.items() if "novel" in key}
+        numbers = {key: value for key, value in numbers.items() if "novel" in key or key.startswith("mesh_")}
     work = [cells[step.name] for step in chain.steps if step.kind in ("prepare", "train") and step.name in cells]
     if work:
         numbers["seconds"] = sum(cell.seconds for cell in work)

@@ -111,6 +111,11 @@ def test_what_decides_a_cell_changes_its_key(tmp_path):
     assert found("plain", weights="vgg16")["measure"] != plain["measure"]
     stack = found("stack")
     assert {step for step, key in found("stack", view="b").items() if key != stack[step]} == {"picture"}
+    meshed = keys(chain_of(here, BY_NAME["plain"], 0, BUDGETS["mini"], "a", "", mesh=True))
+    assert list(meshed) == ["train", "mesh", "measure"]
+    assert meshed["train"] == plain["train"]  # meshes can be made of what was trained before
+    assert meshed["measure"] != plain["measure"]
+    assert list(keys(chain_of(here, BY_NAME["blurred"], 0, BUDGETS["mini"], "a", "", mesh=True))) == ["measure"]
     place(tmp_path, '{"generator": "another"}')
     assert not set(found("plain").values()) & set(plain.values())
     assert not set(found("stack").values()) & set(stack.values())
@@ -327,6 +332,7 @@ def filled(values: dict[tuple[str, str, int], float], tmp_path: Path) -> tuple[l
                 "pupil_diameter_error": 0.1 if scene == "coin" else -0.3,
                 "focus_distance_error_median": 0.2,
                 "share_novel_by_coc": {"over 6": 0.25},
+                "mesh_chamfer": 0.3 if scene == "watch" else None,
             }
             cells[step.name] = Cell("", 10.0, 300.0, numbers if step.kind == "measure" else {})
         chains.append(chain)
@@ -370,7 +376,17 @@ def test_table_of_several_scenes_and_seeds(tmp_path):
     assert stack["psnr_novel_recoverable"] == 22.5
     assert stack["psnr_deblurred_recoverable"] is None  # of other views
     assert stack["psnr_fused_recoverable"] == 23.5
+    assert table["stack"]["watch"]["mesh_chamfer"] == pytest.approx(0.3)
     assert stack["seconds"] == 20  # fused and trained
+
+
+def test_page_tells_of_meshes(tmp_path):
+    chains, cells = filled({("plain", "watch", 0): 20.0, ("stack", "watch", 0): 22.0}, tmp_path)
+    table = summarize(chains, cells, ("watch",))
+    page = as_markdown(dataclasses.replace(report(tmp_path), scenes=("watch",), table=table), None)
+    assert "## Mesh: chamfer distance, mm" in page
+    assert "| plain splatting | 0.300 | 0.300 |" in page
+    assert "F-score" not in page
 
 
 def test_a_mean_has_a_spread_where_all_its_scenes_have(tmp_path):
@@ -416,6 +432,7 @@ def test_page_has_dashes_for_what_failed(tmp_path):
     assert "| ours: dilation | - | - |" in page
     assert "Not done: coin-dilation-0-train." in page
     assert "![Crops of every method](images/x.jpg)" in page
+    assert "Mesh" not in page  # nobody has one here
     assert "| coin-photos | 54 | 1:48 min | 2.00 |" in page
     assert "| train | 1:10 min |" in page
     assert "2 ran at a time: about 0:35 min in all." in page
