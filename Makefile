@@ -7,7 +7,7 @@ DIST := dist
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types extension lpips setup clean
+.PHONY: demo test lint types extension lock check-environment lpips setup clean
 
 demo: setup
 	$(BIN)/python scripts/demo.py --output demo
@@ -24,6 +24,15 @@ types: setup
 
 extension:
 	$(PYTHON) scripts/build_extension.py --output $(DIST)
+
+# The pins of the solver's environment, for every system, from pyproject.toml's dependencies.
+lock: setup
+	$(BIN)/python -m pip install --disable-pip-version-check uv==0.13.9
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/lock_solver.py
+
+# Installs the whole solver as the extension does: hundreds of megabytes. WHEELS=DIR does it without the network.
+check-environment: setup
+	$(BIN)/python scripts/check_environment.py $(if $(WHEELS),--wheels $(WHEELS))
 
 # Weights for the perceptual measure, 65 MB, once; without them evaluation leaves it out.
 lpips: setup
