@@ -21,6 +21,7 @@ import tyro
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.photographing_table.mixing import mix  # noqa: E402
 from benchmarks.photographing_table.page import Findings, as_json, as_markdown  # noqa: E402
 from benchmarks.photographing_table.plan import SECTIONS, SHARE_SCENES, Section, trials_of  # noqa: E402
 from benchmarks.photographing_table.shoots import Shoot, lend_truth, truth_plan  # noqa: E402
@@ -96,7 +97,11 @@ class Work:
             return plan.folder
         folder = self.folder / "captures" / shoot.name
         whole = folder / "transforms.json"
-        if not whole.exists():
+        parts = [self._capture(part) for part in shoot.parts]
+        if parts and not whole.exists():
+            if None not in parts:
+                mix([part for part in parts if part is not None], folder)
+        elif not whole.exists():
             lend_truth(shoot, plan.folder, folder)
             self._do(f"{shoot.name}-capture", "", shoot.arguments(folder), whole, read=False)
         return folder if whole.exists() else None

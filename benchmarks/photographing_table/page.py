@@ -95,6 +95,8 @@ def focus_name(shoot: Shoot) -> str:
     """How the focus moves, for people."""
     if shoot.bracket_size > 1:
         return f"{shoot.views // shoot.bracket_size} brackets of {shoot.bracket_size}"
+    if shoot.parts:
+        return " and ".join(focus_name(part).removesuffix(f", {PLAN_NAMES['random']}") for part in shoot.parts)
     return f"{shoot.views} singles, {PLAN_NAMES[shoot.focus]}"
 
 

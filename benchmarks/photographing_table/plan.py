@@ -4,34 +4,37 @@
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-from benchmarks.photographing_table.shoots import Shoot
+from benchmarks.photographing_table.shoots import MIXED, Shoot
 from benchmarks.photographing_table.trial import Poses, Trial
 
 Section = Literal["shares", "poses", "focus", "aperture", "views"]
 SECTIONS: tuple[Section, ...] = get_args(Section)
 
 SHARE_SCENES = ("beetle", "coin")
-POSE_SHOOTS = (  # strong and mild blur
+POSE_SHOOTS = (  # from strong to mild blur
     Shoot("beetle", 5.6),
+    Shoot("beetle"),
     Shoot("beetle", 16.0),
-    Shoot("coin", 5.6),
+    Shoot("coin"),
     Shoot("coin", 16.0),
 )
 POSES: tuple[Poses, ...] = ("known", "found", "refined")
 FOCUS_SHOOTS = (
     Shoot("beetle"),
     Shoot("beetle", focus="bracket", bracket_size=3),
+    Shoot("beetle", focus=MIXED),
     Shoot("beetle", focus="same"),
     Shoot("beetle", focus="subject"),
     Shoot("coin"),
     Shoot("coin", focus="bracket", bracket_size=3),
+    Shoot("coin", focus=MIXED),
 )
 APERTURE_SHOOTS = (
     Shoot("beetle", 2.8),
     Shoot("beetle", 5.6),
     Shoot("beetle"),
     Shoot("beetle", 16.0),
-    Shoot("coin", 5.6),
+    Shoot("coin"),
     Shoot("coin", 16.0),
 )
 VIEW_SHOOTS = (*(Shoot("beetle", views=views) for views in (8, 12, 24, 48)),)

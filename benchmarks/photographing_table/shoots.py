@@ -18,6 +18,7 @@ from benchmarks.quality_table.children import ROOT
 
 SAMPLES = 8  # light paths a pixel of a photo, denoised: the blur averages over them
 USUAL_VIEWS = 24  # of the preset mini, whose truth is lent
+MIXED = "mixed"  # half of the photos single ones with random focus, half brackets of 3
 _OF_VIEWS = ("sharp", "depth", "mask")  # kinds of truth that aperture and focus do not change
 
 
@@ -28,7 +29,7 @@ class Shoot:
     scene: str
     f_number: float | None = None  # None: the scene's own
     views: int = USUAL_VIEWS  # photos
-    focus: str = "random"  # of the generator's focus plans
+    focus: str = "random"  # of the generator's focus plans, or MIXED
     bracket_size: int = 1  # photos a pose
 
     @property
@@ -37,6 +38,17 @@ class Shoot:
         aperture = "own" if self.f_number is None else f"f{self.f_number:g}"
         bracket = f"{self.bracket_size}" if self.bracket_size > 1 else ""
         return f"{self.scene}-{self.views}-{self.focus}{bracket}-{aperture}"
+
+    @property
+    def parts(self) -> tuple["Shoot", ...]:
+        """The shoots that a mixed one is made of; none for others."""
+        if self.focus != MIXED:
+            return ()
+        half = self.views // 2
+        return (
+            Shoot(self.scene, self.f_number, half),
+            Shoot(self.scene, self.f_number, half, focus="bracket", bracket_size=3),
+        )
 
     @property
     def is_truth(self) -> bool:

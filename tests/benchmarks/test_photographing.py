@@ -5,18 +5,21 @@ import json
 import math
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import photographing
+from benchmarks.photographing_table.mixing import mix
 from benchmarks.photographing_table.page import Findings, as_json, as_markdown, focus_name
 from benchmarks.photographing_table.plan import SECTIONS, trials_of
 from benchmarks.photographing_table.poses import pose_errors
 from benchmarks.photographing_table.shares import STEPPED, shares, steps_of
-from benchmarks.photographing_table.shoots import SAMPLES, Shoot, lend_truth
+from benchmarks.photographing_table.shoots import MIXED, SAMPLES, Shoot, lend_truth
 from benchmarks.photographing_table.trial import Trial
 from benchmarks.quality_table.cells import Cell, Store, write_aside
+from solver.export.images import read_exr, write_exr
 from synthetic.arguments import own_arguments, parse
 
 # captures
@@ -24,7 +27,11 @@ from synthetic.arguments import own_arguments, parse
 
 @pytest.mark.parametrize("trial", trials_of(SECTIONS), ids=lambda trial: trial.name)
 def test_the_generator_understands_each_shoot(trial, tmp_path):
-    shoot = trial.shoot
+    for shoot in trial.shoot.parts or (trial.shoot,):
+        understood(shoot, tmp_path)
+
+
+def understood(shoot, tmp_path):
     settings = parse(own_arguments([*map(str, shoot.arguments(tmp_path / "capture"))]))
     assert settings.scene == shoot.scene
     for name, value in shoot.options().items():
@@ -85,6 +92,49 @@ def test_a_capture_that_was_begun_is_left_alone(truth, tmp_path):
     sharp.write_text("rendered")
     lend_truth(Shoot("coin", 8.0), truth, tmp_path / "new")
     assert sharp.read_text() == "rendered"
+
+
+def capture_of(folder, poses, focus_distances):
+    """A capture of a plane at z = 0 that fills the frame, seen from straight above at the positions `poses`, mm."""
+    frames = []
+    for index, (pose, distance) in enumerate(zip(poses, focus_distances, strict=True)):
+        matrix = np.eye(4)
+        matrix[:3, 3] = pose
+        name = f"view_{index:03d}"
+        frames.append({"file_path": f"sharp/{name}.png", "transform_matrix": matrix.tolist()})
+        frames[-1]["focus_distance"] = distance
+        for place in (f"images/{name}.png", *(f"ground_truth/{kind}/{name}.png" for kind in ("sharp", "mask"))):
+            write_aside(folder / place, f"{folder.name} {name}")
+        for kind, channel in (("depth", "Z"), ("coc", "V")):
+            (folder / "ground_truth" / kind).mkdir(parents=True, exist_ok=True)
+            write_exr(folder / "ground_truth" / kind / f"{name}.exr", channel, np.full((6, 8), pose[2]))
+    lens = {"focal_length_mm": 100.0, "f_number": 5.0, "sensor_width_mm": 20.0}
+    write_aside(folder / "ground_truth" / "transforms.json", json.dumps({**lens, "frames": frames}))
+    novel = {"file_path": "sharp/novel_000.png", "transform_matrix": frames[0]["transform_matrix"]}
+    write_aside(folder / "ground_truth" / "novel" / "transforms.json", json.dumps({**lens, "frames": [novel]}))
+    (folder / "ground_truth" / "novel" / "depth").mkdir()
+    write_exr(folder / "ground_truth" / "novel" / "depth" / "novel_000.exr", "Z", np.full((6, 8), poses[0][2]))
+    told = [
+        {"file_path": f"images/{Path(f['file_path']).name}", "transform_matrix": f["transform_matrix"]} for f in frames
+    ]
+    write_aside(folder / "transforms.json", json.dumps({**lens, "frames": told}))
+    return folder
+
+
+def test_a_mixture_has_all_photos_and_what_either_part_holds_in_focus(tmp_path):
+    """The sharpest photo is one of the second part; with the first alone the plane would be out of focus."""
+    singles = capture_of(tmp_path / "singles", [(0, 0, 100), (0, 0, 100)], [90.0, 120.0])
+    bracket = capture_of(tmp_path / "bracket", [(0, 0, 100), (0, 0, 100)], [100.0, 130.0])
+    mix([singles, bracket], tmp_path / "mixed")
+    names = ["a_view_000", "a_view_001", "b_view_000", "b_view_001"]
+    content = json.loads((tmp_path / "mixed" / "transforms.json").read_text())
+    assert [frame["file_path"] for frame in content["frames"]] == [f"images/{name}.png" for name in names]
+    assert (tmp_path / "mixed" / "images" / "b_view_001.png").read_text() == "bracket view_001"
+    truth = json.loads((tmp_path / "mixed" / "ground_truth" / "transforms.json").read_text())
+    assert [frame["focus_distance"] for frame in truth["frames"]] == [90.0, 120.0, 100.0, 130.0]
+    for view in ("smallest_coc/a_view_000", "smallest_coc/b_view_001", "novel/smallest_coc/novel_000"):
+        coc = read_exr(tmp_path / "mixed" / "ground_truth" / f"{view}.exr", "V", "")
+        np.testing.assert_allclose(coc[1:-1, 1:-1], 0, atol=1e-5)
 
 
 # poses
@@ -219,6 +269,7 @@ def test_the_page_tells_what_is_there_and_dashes_for_the_rest():
 def test_focus_is_named():
     assert focus_name(Shoot("coin", focus="bracket", bracket_size=3)) == "8 brackets of 3"
     assert focus_name(Shoot("coin", views=12, focus="same")) == "12 singles, all on the middle"
+    assert focus_name(Shoot("coin", focus=MIXED)) == "12 singles and 4 brackets of 3"
 
 
 def test_what_is_done_is_told_and_not_done_again(tmp_path, monkeypatch, capsys):
