@@ -39,11 +39,8 @@ class Advice:
 
 def advise(findings: Findings) -> tuple[Advice, ...]:
     """All that is to be said about a folder of photos, the most pressing first."""
-    return tuple(
-        advice
-        for rule in (_unreadable, _blurred, _focus, _exposure, _cameras, _count, _repeats, _lens, _metadata, _quality)
-        for advice in rule(findings)
-    )
+    rules = (_unreadable, _blurred, _shaken, _focus, _exposure, _cameras, _count, _repeats, _lens, _metadata, _quality)
+    return tuple(advice for rule in rules for advice in rule(findings))
 
 
 def blurred_all_over(photo: InspectedPhoto) -> bool:
@@ -97,6 +94,23 @@ def _blurred(findings: Findings) -> Iterator[Advice]:
         f"{subject} blurred all over, even {even} by about {pixels} of {width} pixels: "
         f"shake or missed focus; leave {it} out",
         _names(blurred),
+    )
+
+
+def _shaken(findings: Findings) -> Iterator[Advice]:
+    photos = [findings.photos[index] for index in findings.shaken]
+    blurs = [photo.directional_blur for photo in photos if photo.directional_blur is not None]
+    if not blurs:
+        return
+    worst = max(blurs, key=lambda blur: blur.stops)
+    one = len(photos) == 1
+    subject = f"{photos[0].name} looks" if one else f"{len(photos)} photos ({_listed(photos)}) look"
+    yield Advice(
+        "shaken",
+        f"{subject} shaken: along one direction, {worst.angle_degrees:.0f} degrees from the horizontal, detail has "
+        f"{2**worst.stops:.1f} times less energy than across it, unlike in the other photos: use a tripod and a remote "
+        f"release, or flash, and leave {'it' if one else 'them'} out",
+        _names(photos),
     )
 
 

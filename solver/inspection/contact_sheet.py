@@ -172,7 +172,8 @@ def _draw_photo(
 def _draw_marks(draw: "ImageDraw.ImageDraw", marks: Sequence[str], corner: tuple[int, int]) -> None:
     left, top = corner
     for mark in marks:
-        colour = _BAD if mark in ("blurred", "other camera", "stack") else _NOTE if "bracket" in mark else _FAIR
+        bad = mark in ("blurred", "shaken", "other camera", "stack")
+        colour = _BAD if bad else _NOTE if "bracket" in mark else _FAIR
         width = draw.textlength(mark, _font(14)) + 14
         draw.rounded_rectangle((left, top, left + width, top + _HEAD_LINE), 5, colour)
         draw.text((left + width / 2, top + _HEAD_LINE / 2), mark, _GROUND, _font(14), anchor="mm")

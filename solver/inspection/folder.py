@@ -15,6 +15,7 @@ from solver.inspection.exposure import Exposure, compare_exposures
 from solver.inspection.focus_variety import focus_likeness
 from solver.inspection.likeness import likenesses, overview
 from solver.inspection.photos import InspectedPhoto, inspect_photo, printable
+from solver.inspection.shake import shaken
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Findings:
     views: Views
     exposure: Exposure
     focus_likeness: float | None  # see `solver.inspection.focus_variety`
+    shaken: tuple[int, ...] = ()  # indices of photos that look blurred along one direction
 
 
 def inspect_folder(
@@ -85,6 +87,7 @@ def inspect_folder(
         views=views,
         exposure=compare_exposures([photo.exif for photo in photos], overviews, alike),
         focus_likeness=focus_likeness([photo.coc_px for photo in photos]),
+        shaken=tuple(shaken([photo.directional_blur for photo in photos])),
     )
 
 

@@ -12,6 +12,7 @@ from solver.capture.images import MIN_SIDE, decode, decode_mask, image_size
 from solver.capture.overrides import LensOverrides
 from solver.capture.photos import SharedCamera, shared_camera
 from solver.errors import SolverError
+from solver.inspection.shake import DirectionalBlur, directional_blur
 from solver.inspection.sharpness_map import sharpness_map
 
 INSPECTED_SIZE_PX = 800  # longest side that blur is measured at, which is what the standard preset works at
@@ -38,6 +39,7 @@ class InspectedPhoto:
     in_focus_share: float | None  # of the subject's area whose blur is known; None where none is
     known_share: float  # of the subject's area whose blur is known
     sharpest_px: float | None  # largest circle of confusion of the sharpest tenth of it
+    directional_blur: DirectionalBlur | None  # None where too little has texture
     masked: bool  # whether a mask said what the subject is
 
     @property
@@ -80,6 +82,7 @@ def inspect_photo(path: Path, mask: Path | None = None, overrides: LensOverrides
         in_focus_share=sharpness.share_in_focus(subject),
         known_share=sharpness.known_share(subject),
         sharpest_px=sharpness.sharpest_px(subject),
+        directional_blur=directional_blur(image),
         masked=subject is not None,
     )
 

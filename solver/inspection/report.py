@@ -65,6 +65,8 @@ def flags(findings: Findings) -> list[tuple[str, ...]]:
     for index, photo in enumerate(findings.photos):
         if blurred_all_over(photo):
             marks[index].append("blurred")
+        if index in findings.shaken:
+            marks[index].append("shaken")
         if index in odd:
             marks[index].append("other camera")
     for word, groups in (("bracket", views.brackets), ("copy", views.copies), ("repeat", views.repeats)):
@@ -143,7 +145,7 @@ def settings_line(photo: InspectedPhoto) -> str:
 
 
 def _photo_json(photo: InspectedPhoto) -> dict[str, Any]:
-    exif = photo.exif
+    exif, directional = photo.exif, photo.directional_blur
     return {
         "name": photo.name,
         "width": photo.width,
@@ -162,6 +164,8 @@ def _photo_json(photo: InspectedPhoto) -> dict[str, Any]:
         "in_focus_share": _rounded(photo.in_focus_share, 3),
         "known_share": _rounded(photo.known_share, 3),
         "sharpest_coc_px": _rounded(photo.sharpest_px),
+        "directional_blur_stops": _rounded(directional.stops) if directional else None,
+        "directional_blur_angle_degrees": _rounded(directional.angle_degrees, 0) if directional else None,
     }
 
 

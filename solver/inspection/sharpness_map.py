@@ -97,11 +97,9 @@ def sharpness_map(image: np.ndarray) -> SharpnessMap:  # [H, W, 3] uint8, sRGB
 
     It is that of the pixels given: reduce the photo first to the size that it will be used at.
     """
-    luminance = (image @ np.array([0.2126, 0.7152, 0.0722], np.float32)) / np.float32(255)
-    valid = ~binary_dilation((image >= _CLIPPED * 255).any(axis=2), iterations=_CLIPPED_MARGIN_PX)
-    valid[:_BORDER_PX] = valid[-_BORDER_PX:] = valid[:, :_BORDER_PX] = valid[:, -_BORDER_PX:] = False
+    luminance, valid = luminance_of(image), ~clipped_or_border(image)
     weight = np.maximum(gaussian_filter(valid.astype(np.float32), _WINDOW_PX), 1e-3)
-    noise = _noise(luminance, valid)
+    noise = noise_of(luminance, valid)
     gradients = [np.gradient(gaussian_filter(luminance, s) if s else luminance) for s in _SCALES_PX]
     energies = [gaussian_filter((down**2 + right**2) * valid, _WINDOW_PX) / weight for down, right in gradients]
     fine, middle, coarse = (
@@ -123,7 +121,19 @@ def _detail(down: np.ndarray, right: np.ndarray) -> np.ndarray:
     return gaussian_filter(down**2 + right**2, _SHADING_PX) - means
 
 
-def _noise(luminance: np.ndarray, valid: np.ndarray) -> float:
+def luminance_of(image: np.ndarray) -> np.ndarray:  # [H, W, 3] uint8, sRGB -> [H, W] float32
+    """As the photo encodes it, 0 to 1."""
+    return (image @ np.array([0.2126, 0.7152, 0.0722], np.float32)) / np.float32(255)
+
+
+def clipped_or_border(image: np.ndarray) -> np.ndarray:  # [H, W, 3] uint8, sRGB -> [H, W] bool
+    """Pixels that say nothing of blur: about clipped highlights, and at the frame."""
+    useless = binary_dilation((image >= _CLIPPED * 255).any(axis=2), iterations=_CLIPPED_MARGIN_PX)
+    useless[:_BORDER_PX] = useless[-_BORDER_PX:] = useless[:, :_BORDER_PX] = useless[:, -_BORDER_PX:] = True
+    return useless
+
+
+def noise_of(luminance: np.ndarray, valid: np.ndarray) -> float:  # [H, W], [H, W] bool
     """Standard deviation of the noise, from the quietest areas of the photo.
 
     The diagonal difference of each 2 x 2 pixels, which holds the least of the picture (the finest diagonal wavelet

@@ -16,6 +16,7 @@ from solver.inspection.exposure import Exposure
 from solver.inspection.folder import Findings, UnreadablePhoto
 from solver.inspection.photos import InspectedPhoto
 from solver.inspection.report import as_json, flags
+from solver.inspection.shake import DirectionalBlur
 
 CANON = Exif("Canon", "Canon EOS 600D", "EF100mm", 100.0, 8.0, 100.0, 0.01, None, 22.3, None)
 
@@ -37,6 +38,7 @@ def photo(index, **changes):
         in_focus_share=0.33,
         known_share=0.9,
         sharpest_px=0.5,
+        directional_blur=DirectionalBlur(0.1, 30.0),
         masked=False,
     )
     return replace(good, **changes)
