@@ -304,8 +304,10 @@ def _caption(facts: Facts, each: PhotoFacts) -> str:
 
 
 def _row(facts: Facts, each: PhotoFacts) -> dict[str, Any]:
+    gains = each.entry.get("exposure")
     return {
         **each.entry,
+        "stops": None if gains is None else f"{float(np.log2(gains).mean()):+.2f}".replace("-", "\u2212"),
         "focus": _length(facts, each.entry["focus_distance"]),
         "depth": None
         if each.depth_range is None

@@ -107,7 +107,7 @@ def make_result(folder: Path, names: tuple[str, ...] = ("one", "two", "three", "
             {
                 **{"name": name, "image": str(folder / "photos" / f"{name}.png"), **paths, "f_number": 8.0},
                 **{"pupil_diameter": PUPIL, "focus_distance": focus, "held_out": index == 0},
-                **{"psnr": 27.13 + index, "in_focus_share": 0.412 + 0.01 * index},
+                **{"exposure": [2 ** (index / 4)] * 3, "psnr": 27.13 + index, "in_focus_share": 0.412 + 0.01 * index},
             }
         )
         shared = {"sharp_path": paths["sharp"], "focus_distance": focus}
@@ -178,7 +178,7 @@ def test_the_page_has_every_section_and_the_numbers_of_the_result(result):
     for photo in content["photos"]:
         focus = f"{photo['focus_distance'] * 0.5:.1f} mm"
         assert f"{photo['name']} 8 {focus} " in page.text
-        assert f"{photo['psnr']:.1f} dB" in page.text
+        assert f"{math.log2(photo['exposure'][0]):+.2f} stops {photo['psnr']:.1f} dB" in page.text
         assert percent(photo["in_focus_share"]) in page.text
     assert "python -m solver reconstruct 'a folder' --output 'it'\"'\"'s'" in page.text
 
@@ -282,6 +282,7 @@ def test_missing_parts_are_left_out(result, missing):
         for photo in content["photos"]:
             photo["psnr"] = photo["in_focus_share"] = None
     if missing == "blurnet":
+        del content["photos"][0]["exposure"]  # as before there was one
         content["settings"].update(defocus="blurnet", train_on="photos")
         content["settings"]["a_setting_of_another_version"] = 3
     page = page_of(folder, content)
