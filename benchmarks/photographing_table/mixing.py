@@ -27,9 +27,9 @@ def mix(parts: list[Path], target: Path) -> None:
     )
     shutil.copytree(parts[0] / "ground_truth" / "novel", target / "ground_truth" / "novel", dirs_exist_ok=True)
     for letter, part in zip("ab", parts, strict=True):
-        for folder in ("images", *(f"ground_truth/{kind}" for kind in _TRUTH)):
-            for path in (part / folder).iterdir():
-                _copy(path, target / folder / f"{letter}_{path.name}")
+        for place in ("images", *(f"ground_truth/{kind}" for kind in _TRUTH)):
+            for path in (part / place).iterdir():
+                _copy(path, target / place / f"{letter}_{path.name}")
     frames = [frame for letter, content in zip("ab", true, strict=True) for frame in _renamed(content, letter)]
     lens = Lens(*(true[0][name] for name in ("focal_length_mm", "f_number", "sensor_width_mm")))
     truth = target / "ground_truth"
