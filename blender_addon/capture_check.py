@@ -10,11 +10,11 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from . import runs
+from .errands import Errand
 from .errors import MacroError
-from .runs import Run
 from .solver_process import Outcome, Request, check_python
 
 LARGEST_FINDINGS = 64 << 20  # bytes; some kilobytes a photo are usual
@@ -58,40 +58,18 @@ class Summary:
 
 
 @dataclass
-class Inspection:
+class Inspection(Errand):
     """One look at a folder; `summary` is None until it is done."""
 
-    capture: Path
-    sheet: Path
-    run: Run | None = None
-    phase: Literal["running", "done", "error"] = "running"
     title: str = "Looking at the photos"
-    fraction: float = 0.0
+    capture: Path = Path()
+    sheet: Path = Path()
     summary: Summary | None = None
-    message: str = ""
 
-    def hear(self) -> None:
-        """Take in what the solver has said since the last call."""
-        if self.run is None:
-            return
-        for event in self.run.events():
-            if event["event"] == "stage":
-                self.title, self.fraction = str(event.get("title")), 0.0
-            elif event["event"] == "progress" and event.get("total"):
-                self.fraction = min(1.0, float(event["done"]) / float(event["total"]))
-        if self.run.outcome is not None:
-            self._conclude(self.run.outcome)
-
-    def _conclude(self, outcome: Outcome) -> None:
-        assert self.run is not None
-        self.run.settle()
-        self.run = None
-        if outcome.kind != "done":
-            self.phase, self.message = "error", outcome.message
-            return
+    def take_in(self, outcome: Outcome) -> None:
+        """Read the findings."""
         try:
             self.summary = Summary.of(_read(self.sheet.with_name(FINDINGS)))
-            self.phase = "done"
         except (OSError, KeyError, TypeError, ValueError):
             self.phase, self.message = "error", "The solver's findings cannot be read; inspect the folder again."
 
@@ -120,9 +98,8 @@ def begin(request: Request, python: str, storage: Path) -> Inspection:
     for option, value in options.items():
         if value is not None:
             command += [option, str(value)]
-    inspection = Inspection(capture=request.capture, sheet=folder / SHEET)
-    inspection.run = runs.start_child(command, storage, output=folder, capture=request.capture)
-    return inspection
+    run = runs.start_child(command, storage, output=folder, capture=request.capture)
+    return Inspection(run=run, capture=request.capture, sheet=folder / SHEET)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -20,10 +20,12 @@ from typing import Any, Literal
 
 import bpy
 
-from . import capture_check, runs, solver_process
+from . import capture_check, rendering, runs, solver_process
 from .capture_check import Inspection
+from .errands import Errand
 from .errors import MacroError
 from .import_result import import_result
+from .rendering import Rendering, RenderRequest
 from .runs import Origin, Run
 from .solver_process import Outcome, Request
 
@@ -134,6 +136,7 @@ class SolverCheck:
 
 jobs: list[Job] = []  # as they came, until they are dismissed
 inspection: Inspection | None = None  # the last look at a folder of photos
+rendered: Rendering | None = None  # the last synthetic capture
 check: SolverCheck | None = None
 leave_at_exit = False  # the preference, noted here since preferences are gone when Blender is
 
@@ -151,6 +154,11 @@ def latest() -> Job | None:
 def waiting() -> list[Job]:
     """Those in line."""
     return [job for job in jobs if job.phase == "waiting"]
+
+
+def errands() -> list[Errand]:
+    """The last of each kind."""
+    return [errand for errand in (inspection, rendered) if errand is not None]
 
 
 def duration(seconds: float) -> str:
@@ -305,11 +313,29 @@ def inspect(request: Request, python: str) -> Inspection:
     """
     global inspection
     inspection = capture_check.begin(request, python, storage())
-    while bpy.app.background and inspection.phase == "running":
-        inspection.hear()
+    _follow(inspection)
+    return inspection
+
+
+def render(request: RenderRequest) -> Rendering:
+    """Render a capture in another Blender; in background mode wait for the end.
+
+    Raises:
+        MacroError: it cannot be started, or one is being rendered already.
+    """
+    global rendered
+    if rendered is not None and rendered.phase == "running":
+        raise MacroError("a capture is being rendered already", remedy="wait for it, or cancel it in the Macro panel")
+    rendered = rendering.begin(request, bpy.app.binary_path, storage())
+    _follow(rendered)
+    return rendered
+
+
+def _follow(errand: Errand) -> None:
+    while bpy.app.background and errand.phase == "running":
+        errand.hear()
         time.sleep(0.05)
     _start_timer()
-    return inspection
 
 
 def begin_check(python: str) -> None:
@@ -329,7 +355,7 @@ def begin_check(python: str) -> None:
 
 def end_all(*, leave_running: bool = False) -> None:
     """End the solver, or leave it at work, and end the timer: for unregistering and for Blender's own end."""
-    global check, inspection
+    global check, inspection, rendered
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
     for job in jobs:
@@ -341,10 +367,9 @@ def end_all(*, leave_running: bool = False) -> None:
             job.run.end()
             job.conclude(job.run.outcome or Outcome("cancelled", "The reconstruction was cancelled."))
     jobs.clear()
-    if inspection is not None and inspection.run is not None:
-        inspection.run.end()
-        inspection.run.settle()
-    check = inspection = None
+    for errand in errands():
+        errand.end()
+    check = inspection = rendered = None
 
 
 def end_at_exit() -> None:
@@ -364,11 +389,11 @@ def _tick() -> float | None:
     if working() is None and waiting():
         with contextlib.suppress(MacroError):  # the job says why, and the next call tries the one after it
             _start(waiting()[0])
-    if inspection is not None:
-        inspection.hear()
+    for errand in errands():
+        errand.hear()
     redraw()
-    looking = inspection is not None and inspection.phase == "running"
-    busy = looking or working() is not None or waiting() or (check is not None and check.fine is None)
+    out = any(errand.phase == "running" for errand in errands())
+    busy = out or working() is not None or waiting() or (check is not None and check.fine is None)
     return TICK_S if busy else None
 
 

@@ -228,12 +228,27 @@ def _open(operator: bpy.types.Operator, name: str, file: str) -> set[str]:
     return {"FINISHED"}
 
 
+class MACRO_FH_result(bpy.types.FileHandler):
+    """A result.json that is dropped on a 3D view is imported."""
+
+    bl_idname = "MACRO_FH_result"
+    bl_label = "Macro Reconstruction"
+    bl_import_operator = "macro.import_result"
+    bl_file_extensions = ".json"
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        """Over a 3D view."""
+        return context.area is not None and context.area.type == "VIEW_3D"
+
+
 def draw_import_entry(menu: bpy.types.Menu, _context: bpy.types.Context) -> None:
     """The entry of File > Import."""
     menu.layout.operator("macro.import_result", text="Macro Reconstruction (result.json)")
 
 
 CLASSES = (
+    MACRO_FH_result,
     MACRO_OT_import_result,
     MACRO_OT_look_through,
     MACRO_OT_frame_result,

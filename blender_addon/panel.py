@@ -87,6 +87,36 @@ class MACRO_PT_advanced(MacroTab, bpy.types.Panel):
                 column.prop(settings, name)
 
 
+class MACRO_PT_synthetic(MacroTab, bpy.types.Panel):
+    """Photos of a scene in Blender, to try the reconstruction on or to measure it with."""
+
+    bl_label = "Synthetic Capture"
+    bl_idname = "MACRO_PT_synthetic"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+    bl_order = 1
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Settings, the button or the progress, and the way on from there."""
+        layout = self.layout
+        column = _settings_column(layout)
+        for name in ("scene", "output", "preset", "focus", "f_number"):
+            column.prop(context.scene.macro_synthetic, name)
+        rendering = job.rendered
+        if rendering is not None and rendering.phase == "running":
+            box = layout.box()
+            box.label(text=rendering.title)
+            row = box.row(align=True)
+            left = "" if rendering.seconds_left is None else f"  ·  {job.duration(rendering.seconds_left)} left"
+            row.progress(factor=rendering.fraction, type="BAR", text=f"{100 * rendering.fraction:.0f} %{left}")
+            row.operator("macro.cancel_rendering", text="", icon="X")
+            return
+        layout.operator("macro.render_capture", icon="RENDER_STILL")
+        if rendering is not None and rendering.phase == "error":
+            wrapped(layout.box(), rendering.message, icon="ERROR")
+        elif rendering is not None and rendering.phase == "done":
+            layout.operator("macro.reconstruct_rendered", icon="OUTLINER_OB_POINTCLOUD")
+
+
 class MACRO_PT_result(MacroTab, bpy.types.Panel):
     """What was imported, and importing more."""
 
@@ -234,4 +264,4 @@ def _length(metres: float) -> str:
     return f"{1000 * metres:.3g} mm" if metres < 0.1 else f"{metres:.3g} m"
 
 
-CLASSES = (MACRO_PT_reconstruct, MACRO_PT_advanced, MACRO_PT_result)
+CLASSES = (MACRO_PT_reconstruct, MACRO_PT_advanced, MACRO_PT_result, MACRO_PT_synthetic)

@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 
 from .errors import MacroError
+from .rendering import CURRENT, RenderRequest
 from .solver_process import Request
 
 PRESETS = (
@@ -152,6 +153,74 @@ class MacroSettings(bpy.types.PropertyGroup):
         )
 
 
+SCENES = ("beetle", "circuit_board", "coin", "flower", "mineral", "moss", "shell", "watch")
+
+
+class MacroSyntheticSettings(bpy.types.PropertyGroup):
+    """What to render a capture of, and how."""
+
+    scene: bpy.props.EnumProperty(
+        name="Scene",
+        description="What is photographed",
+        items=(
+            *((name, name.replace("_", " ").capitalize(), "A scene that comes with the extension") for name in SCENES),
+            (CURRENT, "This Scene", "A copy of the scene that is open; the active object is the subject"),
+        ),
+        default="beetle",
+    )
+    output: bpy.props.StringProperty(
+        name="Output",
+        description="Folder of the capture; it is created when needed",
+        subtype="DIR_PATH",
+        options=folder_options(),
+    )
+    preset: bpy.props.EnumProperty(
+        name="Size",
+        description="How much is rendered, on the processor",
+        items=(
+            ("tiny", "Tiny", "4 photos of 64 x 48 pixels; seconds"),
+            ("mini", "Mini", "24 photos of 200 x 150 pixels; minutes"),
+            ("small", "Small", "24 photos of 400 x 300 pixels; a quarter of an hour"),
+            ("full", "Full", "40 photos of 1600 x 1200 pixels; hours"),
+        ),
+        default="mini",
+    )
+    focus: bpy.props.EnumProperty(
+        name="Focus",
+        description="Where the photos are focused",
+        items=(
+            ("random", "Through the Depth", "At random between the nearest and the farthest surface"),
+            ("subject", "Subject", "On the subject in all photos"),
+            ("same", "Same Distance", "The same distance in all photos, which hides the rest for good"),
+            ("bracket", "Brackets", "Several distances from each place"),
+        ),
+        default="random",
+    )
+    f_number: bpy.props.FloatProperty(
+        name="F-Number",
+        description="Of the lens, smaller is more blur; 0 leaves it to the scene",
+        default=0.0,
+        min=0.0,
+        soft_max=45.0,
+    )
+
+    def request(self, subject: str = "", blend: Path | None = None) -> RenderRequest:
+        """The settings as the generator takes them.
+
+        Raises:
+            MacroError: the output is not a full path.
+        """
+        return RenderRequest(
+            output=absolute(self.output),
+            scene=self.scene,
+            subject=subject,
+            blend=blend,
+            preset=self.preset,
+            focus=self.focus,
+            f_number=self.f_number or None,
+        )
+
+
 def absolute(path: str) -> Path:
     """A path as typed into Blender, where `//` is the folder of the .blend file.
 
@@ -170,4 +239,4 @@ def absolute(path: str) -> Path:
     return resolved
 
 
-CLASSES = (MacroSettings,)
+CLASSES = (MacroSettings, MacroSyntheticSettings)

@@ -15,6 +15,7 @@ from . import (
     preferences,
     previews,
     properties,
+    synthetic_operators,
 )
 
 ADOPTION_DELAY_S = 1.0  # after the start, when Blender has read its file
@@ -24,6 +25,7 @@ CLASSES = (
     *preferences.CLASSES,
     *operators.CLASSES,
     *job_operators.CLASSES,
+    *synthetic_operators.CLASSES,
     *installation_operators.CLASSES,
     *panel.CLASSES,
 )
@@ -40,6 +42,11 @@ def register() -> None:
         type=properties.MacroSettings,
         name="Macro Reconstruction",
         description="What the Macro panel is set to",
+    )
+    bpy.types.Scene.macro_synthetic = bpy.props.PointerProperty(
+        type=properties.MacroSyntheticSettings,
+        name="Synthetic Macro Capture",
+        description="What the Synthetic Capture panel is set to",
     )
     bpy.types.TOPBAR_MT_file_import.append(operators.draw_import_entry)
     _add_shortcut()
@@ -63,6 +70,7 @@ def unregister() -> None:
     _shortcuts.clear()
     previews.clear()
     bpy.types.TOPBAR_MT_file_import.remove(operators.draw_import_entry)
+    del bpy.types.Scene.macro_synthetic
     del bpy.types.Scene.macro_reconstruction
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

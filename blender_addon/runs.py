@@ -127,7 +127,7 @@ class Run:
         """Ask the solver to end. It writes its checkpoint first; after a grace period it is killed."""
         if self.running and self._cancelled_at is None:
             self._cancelled_at = time.monotonic()
-            if self.output.is_dir():
+            if (self.output / RUN_LOCK).exists():
                 with contextlib.suppress(MacroError):
                     self.steer("cancel")
             if sys.platform != "win32":  # there, this would be no question but the end

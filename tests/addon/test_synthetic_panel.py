@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Captures that are rendered from the panel, by the real generator in a process of its own."""
+
+import importlib
+import json
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def synthetic(bpy, extension):
+    """The panel's settings; the panel is left as it was found."""
+    bpy.context.preferences.addons[extension].preferences.solver_python = sys.executable
+    job = importlib.import_module(f"{extension}.blender_addon.job")
+    yield bpy.context.scene.macro_synthetic
+    job.end_all()
+
+
+@pytest.mark.parametrize("scene", ["coin", "current"])
+def test_render_and_reconstruct_what_was_rendered(bpy, extension, synthetic, tmp_path, scene):
+    bpy.ops.mesh.primitive_monkey_add(size=0.02)
+    synthetic.output, synthetic.scene, synthetic.preset = str(tmp_path / "capture"), scene, "tiny"
+    synthetic.focus = "subject"
+    name = bpy.data.filepath
+    assert bpy.ops.macro.render_capture() == {"FINISHED"}
+    assert bpy.data.filepath == name
+    settings = json.loads((tmp_path / "capture" / "ground_truth" / "settings.json").read_text())
+    assert len(list((tmp_path / "capture" / "images").iterdir())) == 4
+    assert settings["focus"] == "subject"
+    if scene == "coin":
+        return
+    chosen = bpy.context.scene.macro_reconstruction
+    chosen.output, chosen.preset, chosen.iterations = str(tmp_path / "result"), "draft", 5
+    assert bpy.ops.macro.reconstruct_rendered() == {"FINISHED"}
+    assert chosen.capture == str(tmp_path / "capture")
+    assert (tmp_path / "result" / "result.json").is_file()
+
+
+def test_without_a_mesh_this_scene_is_not_photographed(bpy, synthetic, tmp_path):
+    synthetic.output, synthetic.scene = str(tmp_path / "capture"), "current"
+    bpy.ops.object.light_add()
+    assert not bpy.ops.macro.render_capture.poll()
+    with pytest.raises(RuntimeError, match="active object first"):
+        bpy.ops.macro.render_capture()
+
+
+def test_what_the_generator_refuses_is_one_sentence(bpy, synthetic, tmp_path):
+    (tmp_path / "capture").mkdir()
+    (tmp_path / "capture" / "holiday.png").write_bytes(b"not ours")
+    synthetic.output, synthetic.scene, synthetic.preset = str(tmp_path / "capture"), "coin", "tiny"
+    with pytest.raises(RuntimeError, match="capture") as caught:
+        bpy.ops.macro.render_capture()
+    assert "Traceback" not in str(caught.value)
+    assert [path.name for path in (tmp_path / "capture").iterdir()] == ["holiday.png"]
