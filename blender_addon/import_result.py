@@ -236,12 +236,36 @@ def _mesh(result: Result, surface: Surface, unit: float, old: bpy.types.Mesh | N
         mesh.color_attributes.render_color_index = 0
     for name, values in surface.coverage.items():
         mesh.attributes.new(name, "FLOAT", "POINT").data.foreach_set("value", values)
+    if surface.texture_path is not None and surface.corner_coordinates is not None:
+        layer = mesh.uv_layers.new(name="UVMap", do_init=False)
+        layer.uv.foreach_set("vector", np.ascontiguousarray(surface.corner_coordinates, dtype=np.float32).ravel())
     mesh.update(calc_edges=True)
     mesh.validate()
     mesh.shade_smooth()
-    for material in old.materials if old is not None else [materials.surface_material(result.name)]:
+    for material in _surface_materials(result, surface, old):
         mesh.materials.append(material)
     return mesh
+
+
+def _surface_materials(result: Result, surface: Surface, old: bpy.types.Mesh | None) -> list[bpy.types.Material | None]:
+    """Those of the earlier import, edited or not, as long as the result has a texture where they want one."""
+    texture = None if surface.texture_path is None else _image(surface.texture_path)
+    if old is None:
+        return [materials.surface_material(result.name, texture)]
+    kept: list[bpy.types.Material | None] = []
+    for material in old.materials:
+        textured = None if material is None else material.get(materials.TEXTURED_KEY)
+        if material is None or textured is None or bool(textured) == (texture is not None):
+            kept.append(material)
+            continue
+        made = materials.surface_material(result.name, texture)
+        old.materials[len(kept)] = None
+        if material.users == 0:
+            made_name = material.name
+            bpy.data.materials.remove(material)
+            made.name = made_name
+        kept.append(made)
+    return kept
 
 
 def _points(result: Result, splats: Splats, unit: float, old: bpy.types.Mesh | None) -> bpy.types.Mesh:

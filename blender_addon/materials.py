@@ -19,16 +19,22 @@ LEAST_ALPHA = 1 / 255  # where a splat ends; the solver skips less, too
 PROXY_SUBDIVISIONS = 2  # a ball of 80 triangles
 PROXY_INRADIUS = 0.934  # of circumradius 1
 ROUGHNESS = 0.8
+TEXTURED_KEY = "macro_textured"  # on a surface's material: whether it was made for a texture
 
 
-def surface_material(name: str) -> bpy.types.Material:
-    """Vertex colours on a matt surface."""
+def surface_material(name: str, texture: bpy.types.Image | None) -> bpy.types.Material:
+    """A matt surface in the colours of a texture, or in those of its vertices."""
     material, tree, output = _new_material(f"{name} surface")
     principled = _node(tree, "ShaderNodeBsdfPrincipled", (-300, 0), {"Roughness": ROUGHNESS})
-    colour = _node(tree, "ShaderNodeAttribute", (-560, 0), attribute_name="rgb")
+    if texture is None:
+        colour = _node(tree, "ShaderNodeAttribute", (-560, 0), attribute_name="rgb")
+    else:
+        colour = _node(tree, "ShaderNodeTexImage", (-660, 0), image=texture, extension="EXTEND")
+        tree.nodes.active = colour  # which is the one that solid shading shows
     tree.links.new(colour.outputs["Color"], principled.inputs["Base Color"])
     tree.links.new(principled.outputs["BSDF"], output.inputs["Surface"])
     material.roughness = ROUGHNESS
+    material[TEXTURED_KEY] = texture is not None
     return material
 
 

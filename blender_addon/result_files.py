@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +79,14 @@ class Splats:
 
 @dataclass(frozen=True)
 class Surface:
-    """A triangle mesh with vertex colours."""
+    """A triangle mesh with vertex colours, and a texture where the result has one."""
 
     vertices: np.ndarray  # [V, 3] float32, world, scene unit
     faces: np.ndarray  # [F, 3] int32
     colours: np.ndarray | None  # [V, 3] float32, sRGB, 0 to 1
     coverage: dict[str, np.ndarray]  # [V] float32 each: those of COVERAGE that the file has
+    corner_coordinates: np.ndarray | None = None  # [F, 3, 2] float32: u to the right, v up from the lower edge
+    texture_path: Path | None = None  # an image for them
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def read_result(folder: str | Path) -> Result:
         unit_mm=unit_mm,
         photos=_read_photos(folder, summary),
         splats=None if splats_entry is None else read_splats(folder / "splats.ply"),
-        surface=None if mesh_entry is None else read_surface(folder / "mesh.ply"),
+        surface=None if mesh_entry is None else _read_mesh(folder, mesh_entry, summary_path),
         warnings=tuple(str(warning) for warning in warnings) if isinstance(warnings, list) else (),
     )
 
@@ -190,8 +192,25 @@ def read_splats(path: Path) -> Splats:
     return splats
 
 
+def _read_mesh(folder: Path, entry: dict[str, Any], summary_path: Path) -> Surface:
+    """The result's mesh with its texture, which older results do not have."""
+    surface = read_surface(folder / "mesh.ply")
+    name = entry.get("texture")
+    if name is None:
+        return replace(surface, corner_coordinates=None)
+    if not isinstance(name, str) or Path(name).name != name:
+        raise MacroError("the texture's name is not the name of a file", where=summary_path, remedy=BROKEN)
+    if not (folder / name).is_file():
+        raise MacroError("the texture is missing from the result", where=folder / name, remedy=BROKEN)
+    if surface.corner_coordinates is None:
+        raise MacroError("the mesh has no place in its texture", where=folder / "mesh.ply", remedy=BROKEN)
+    return replace(surface, texture_path=folder / name)
+
+
 def read_surface(path: Path) -> Surface:
     """Read a triangle mesh in world coordinates, with its 8-bit sRGB vertex colours where it has them.
+
+    Vertices that a texture's seams have split are one again: those of exactly equal position.
 
     Raises:
         MacroError: the file is missing, truncated, not made of triangles, or refers to vertices that it lacks.
@@ -208,7 +227,9 @@ def read_surface(path: Path) -> Surface:
     vertices = np.stack([vertex[axis].astype(np.float32) for axis in "xyz"], axis=1)
     faces = np.ascontiguousarray(face["indices"].astype(np.int32))
     coverage = _coverage(vertex)
-    if not all(np.isfinite(values).all() for values in (vertices, *coverage.values())):
+    textured = {"s", "t"} <= set(vertex.dtype.names or ())
+    coordinates = np.stack([vertex[n].astype(np.float32) for n in "st"], axis=1) if textured else np.zeros((0, 2))
+    if not all(np.isfinite(values).all() for values in (vertices, coordinates, *coverage.values())):
         raise MacroError("the mesh contains numbers that are not finite", where=path, remedy=BROKEN)
     if len(faces) and (faces.min() < 0 or faces.max() >= len(vertices)):
         raise MacroError("the mesh's faces refer to vertices that it does not have", where=path, remedy=BROKEN)
@@ -216,7 +237,22 @@ def read_surface(path: Path) -> Surface:
     if {"red", "green", "blue"} <= set(vertex.dtype.names or ()):
         largest = np.iinfo(vertex["red"].dtype).max if vertex["red"].dtype.kind == "u" else 1
         colours = np.stack([vertex[name].astype(np.float32) / largest for name in ("red", "green", "blue")], axis=1)
-    return Surface(vertices=vertices, faces=faces, colours=colours, coverage=coverage)
+    surface = Surface(vertices=vertices, faces=faces, colours=colours, coverage=coverage)
+    return _merged(surface, coordinates) if textured else surface
+
+
+def _merged(split: Surface, coordinates: np.ndarray) -> Surface:  # [V, 2]
+    """The surface with one vertex for each position, and the coordinates of the split ones at its corners."""
+    positions = np.ascontiguousarray(split.vertices + np.float32(0))  # of the two zeros, one is left
+    keys = positions.view([("", positions.dtype)] * 3).ravel()
+    _, first, merged = np.unique(keys, return_index=True, return_inverse=True)
+    return Surface(
+        vertices=split.vertices[first],
+        faces=np.ascontiguousarray(merged.ravel()[split.faces].astype(np.int32)),
+        colours=None if split.colours is None else split.colours[first],
+        coverage={name: values[first] for name, values in split.coverage.items()},
+        corner_coordinates=coordinates[split.faces],
+    )
 
 
 def _coverage(vertex: np.ndarray) -> dict[str, np.ndarray]:
