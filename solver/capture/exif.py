@@ -16,7 +16,7 @@ from typing import Any
 
 from solver.capture.images import GARBLED_EXIF, exif_of, open_image
 from solver.capture.raw import is_raw, raw_size, raw_tags
-from solver.capture.sensors import sensor_width_of_model
+from solver.capture.sensors import sensor_width_of_model, used_width
 
 _EXIF_FOLDER = 0x8769
 _MAKE, _MODEL, _LENS_MODEL = 0x010F, 0x0110, 0xA434
@@ -113,9 +113,11 @@ def _sensor_width(
 ) -> float | None:
     """Width in mm of the longer side of the sensor, or of the part of it that the camera used.
 
-    That is what is `listed` for the model, unless the 35 mm equivalent says that the camera cropped, as those of 35 mm
-    do behind lenses for APS-C. Else it is by the focal plane's resolution, else by the equivalent.
+    That is what is `listed` for the model, as far as photos of this shape use it, unless the 35 mm equivalent says that
+    the camera cropped more, as those of 35 mm do behind lenses for APS-C. Else it is by the focal plane's resolution,
+    else by the equivalent.
     """
+    listed = used_width(listed, size) if listed else None
     by_equivalent = _sensor_width_from_equivalent(entries, focal_length, size)
     if listed and not (by_equivalent and by_equivalent < (1 - _EQUIVALENT_TOLERANCE) * listed):
         return listed

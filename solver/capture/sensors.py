@@ -9,6 +9,8 @@ import csv
 from functools import cache
 from pathlib import Path
 
+_FOUR_THIRDS_MM = ((0.0, 12.5), (17.0, 19.0), (40.0, 60.0))  # longer sides of sensors of 4:3; the others are 3:2
+_SAME_SHAPE = 0.02  # relative difference: whole pixels, and rims that makers leave out
 _TABLE = Path(__file__).with_name("sensor_widths.csv")
 
 
@@ -31,3 +33,15 @@ def sensor_width_of_model(make: str | None, model: str | None) -> float | None:
         return None
     name = " ".join(model.lower().split()).removeprefix(f"{words[0]} ")
     return _widths_mm().get((words[0], name))
+
+
+def used_width(width_mm: float, size: tuple[int, int]) -> float:
+    """Length in mm of the part of a sensor's longer side that photos of a size (px) use.
+
+    A camera set to a squarer shape than its sensor's leaves out of the longer side, one set to a longer shape out of
+    the shorter one.
+    """
+    shape = max(size) / min(size)
+    four_thirds = any(low < width_mm < high for low, high in _FOUR_THIRDS_MM)
+    sensor_shape = 4 / 3 if four_thirds else 3 / 2
+    return width_mm if shape > (1 - _SAME_SHAPE) * sensor_shape else width_mm * shape / sensor_shape

@@ -30,6 +30,31 @@ def read(tmp_path):
     return write_and_read
 
 
+@pytest.mark.parametrize(
+    ("model", "size", "width"),
+    [
+        (("Canon", "Canon EOS 600D"), (5184, 3456), 22.3),
+        (("Canon", "Canon EOS 600D"), (5184, 2912), 22.3),  # 16:9 leaves out rows
+        (("Canon", "Canon EOS 600D"), (4608, 3456), 22.3 * 8 / 9),  # 4:3 leaves out columns
+        (("Canon", "Canon EOS 600D"), (3456, 3456), 22.3 * 2 / 3),
+        (("Canon", "Canon EOS 600D"), (864, 648), 22.3 * 8 / 9),  # exported smaller
+        (("Canon", "Canon EOS 600D"), (648, 864), 22.3 * 8 / 9),  # and upright
+        (("OLYMPUS CORPORATION", "E-M1MarkII"), (5184, 3888), 17.3),
+        (("OLYMPUS CORPORATION", "E-M1MarkII"), (5184, 3456), 17.3),
+        (("OLYMPUS CORPORATION", "E-M1MarkII"), (3888, 3888), 17.3 * 3 / 4),
+        (("NIKON CORPORATION", "NIKON D850"), (8256, 5504), 35.9),
+        (("NIKON CORPORATION", "NIKON D850"), (6880, 5504), 35.9 * 5 / 6),  # 5:4
+    ],
+)
+def test_photos_of_another_shape_use_less_of_a_listed_sensor(read, model, size, width):
+    small = (size[0] // 8, size[1] // 8)
+    assert read({FOCAL_LENGTH: 60.0}, model=model, size=small).sensor_width_mm == pytest.approx(width, rel=2e-3)
+    # The 35 mm equivalent, which some cameras leave as it is, changes nothing.
+    equivalent = round(60 * 36 / sensor_width_of_model(*model))
+    exif = read({FOCAL_LENGTH: 60.0, EQUIVALENT: equivalent}, model=model, size=small)
+    assert exif.sensor_width_mm == pytest.approx(width, rel=2e-3)
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 def test_every_format_tells(read, suffix):
     exif = read({0x829A: IFDRational(3, 5), 0x9003: "2026:05:04 03:02:01", 0x829D: 13.0}, suffix=suffix)

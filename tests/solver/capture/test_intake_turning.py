@@ -75,7 +75,7 @@ def mixed(tmp_path, scene, render_scene):
     for i, pose in enumerate(poses):
         exif = Image.Exif()
         exif[0x010F], exif[0x0110] = "Canon", "Canon EOS 600D"
-        exif.get_ifd(0x8769).update({0x920A: camera.fx / 320 * 22.3})
+        exif.get_ifd(0x8769).update({0x920A: camera.fx / 320 * 22.3 * 8 / 9})
         image = scene.images[i]
         if i in (2, 3, 5):
             image = render_scene(portrait, pose)

@@ -40,7 +40,7 @@ def photos(tmp_path_factory, scene):
     (folder / "masks").mkdir(parents=True)
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Canon", "Canon EOS 600D"
-    exif.get_ifd(0x8769).update({0x920A: scene.camera.fx / 320 * 22.3, 0x829D: 8.0})
+    exif.get_ifd(0x8769).update({0x920A: scene.camera.fx / 320 * 22.3 * 8 / 9, 0x829D: 8.0})
     for i, image in enumerate(scene.images):
         Image.fromarray(image).save(folder / f"photo {i}.jpg", quality=95, exif=exif)
     Image.new("RGB", (320, 240), (90, 80, 70)).save(folder / "soft.jpg")

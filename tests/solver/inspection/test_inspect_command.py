@@ -49,7 +49,7 @@ def test_a_folder_is_told_as_table_json_and_sheet(folder, tmp_path, capsys):
     assert {"few", "blurred", "f_numbers", "small"} <= kinds(content)
     first, last = content["photos"][0], content["photos"][3]
     assert first["model"] == "Canon EOS 600D" and first["f_number"] == 8 and first["exposure_s"] == 0.01
-    assert first["sensor_width_mm"] == pytest.approx(22.3)
+    assert first["sensor_width_mm"] == pytest.approx(19.82, abs=0.01)  # of a sensor of 3:2 that is 22.3 mm wide
     assert first["in_focus_share"] == pytest.approx(0.125, abs=0.07)
     assert last["in_focus_share"] < 0.01 and "blurred" in last["flags"]
     assert last["exposure_stops"] < 0 < content["exposure"]["settings_spread_stops"]
