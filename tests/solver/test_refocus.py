@@ -18,6 +18,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
+from benchmarks.refocus import SETTINGS, measure
 from solver.capture.transforms import read_transforms, write_transforms
 from solver.capture.types import Camera, Capture, Photo
 from solver.cli import main
@@ -26,6 +27,7 @@ from solver.defocus import lens as learned
 from solver.defocus.kernel import kernel
 from solver.errors import Cancelled
 from solver.evaluation.metrics import psnr, squared_error
+from solver.evaluation.truth import read_ground_truth
 from solver.export.result import RunRecord, write_result
 from solver.gaussians.model import SH_C0, Gaussians
 from solver.optics.colour import linear_to_srgb
@@ -319,6 +321,41 @@ def test_cameras_of_a_file_are_a_picture_each(relief, result, tmp_path):
     for name, lens in (("near", Lens(10.0, 1 / 92.0)), ("as_photo", own)):
         with OpenEXR.File(str(tmp_path / f"shot_{name}.exr")) as file:
             np.testing.assert_allclose(file.channels()["RGB"].pixels, photograph(relief, view, lens, 24), atol=1e-5)
+
+
+def through_a_lens(scene: Reconstruction, photo: Photo, pupil: float, focus: float, blades: int) -> np.ndarray:
+    """The mean of pinholes thrown at random into the pupil, [H, W, 3], each framed for the plane in focus."""
+    rng = np.random.default_rng(0)
+    total = np.zeros((photo.camera.height, photo.camera.width, 3))
+    points = rng.uniform(-0.5, 0.5, size=(600, 2))
+    angles = 2 * math.pi * np.arange(blades or 64) / (blades or 64)
+    edges = np.stack([np.cos(angles), -np.sin(angles)], 1)
+    points = pupil * points[((points @ edges.T) <= 0.5 * math.cos(math.pi / len(angles))).all(1)]
+    for u, v in points:
+        moved, camera = photo.world_to_camera.copy(), photo.camera
+        moved[:2, 3] -= [u, v]
+        shifted = replace(camera, cx=camera.cx + camera.fx * u / focus, cy=camera.cy + camera.fy * v / focus)
+        total += scene.render(view_of(shifted, moved, scene.device)).colour.numpy()
+    return total / len(points)
+
+
+def test_the_benchmark_holds_held_out_views_through_other_lenses_against_their_truth(
+    relief, result, tiny_capture, tmp_path
+):
+    """A scene without a mistake: what is not refocused is far off, and what is, is met."""
+    for number, setting in enumerate(SETTINGS):
+        for view in read_ground_truth(tiny_capture.folder).novel:
+            depth = view.depth()
+            focus = float(np.quantile(depth[depth > 0], setting.focus_quantile))
+            pupil = tiny_capture.pupil_diameter / setting.f_number_factor
+            truth = through_a_lens(relief, view.photo, pupil, focus, setting.blades)
+            write_picture(tmp_path / f"{number}_{view.name}.png", truth)
+    score = measure(tiny_capture.folder, result, tmp_path)
+    assert score.views == 2
+    assert score.sharp > 45
+    for setting in SETTINGS:
+        assert score.refocused[setting.name] > 38
+        assert score.refocused[setting.name] > score.unfocused[setting.name] + 5
 
 
 # paths and films
