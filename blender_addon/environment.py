@@ -46,7 +46,19 @@ LONGEST_FOLDER_ON_WINDOWS = 110  # characters; PyTorch's longest path inside has
 PYTORCH_CPU = "https://download.pytorch.org/whl/cpu"
 PYTORCH_CUDA = "https://download.pytorch.org/whl/cu130"
 # Settings of pip, from its configuration or surroundings, that would send packages elsewhere.
-DIVERTING = ("USER", "TARGET", "PREFIX", "ROOT", "REQUIRE_VIRTUALENV", "DRY_RUN", "NO_DEPS", "LOG", "PYTHON", "QUIET")
+DIVERTING = (
+    "USER",
+    "TARGET",
+    "CONSTRAINT",
+    "PREFIX",
+    "ROOT",
+    "REQUIRE_VIRTUALENV",
+    "DRY_RUN",
+    "NO_DEPS",
+    "LOG",
+    "PYTHON",
+    "QUIET",
+)
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 
 
@@ -651,7 +663,7 @@ def _explained(log: Path, start: int, fault: str, code: int, offline: Path | Non
         return MacroError(
             f"the folder of wheels lacks {absent[1]} for this Python and system",
             where=offline,
-            remedy="add it (docs/installation.md tells how), then repair",
+            remedy="download it into the folder for this Python and system, then repair",
         )
     if absent:
         return MacroError(

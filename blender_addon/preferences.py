@@ -136,7 +136,8 @@ class MacroPreferences(bpy.types.AddonPreferences):
         if self.wheels:
             _fact(column, "Packages", f"from {self.wheels}; nothing is downloaded")
         elif download:
-            _fact(column, "Download", f"about {size_text(download)}; {size_text(installed)} on the disk afterwards")
+            about = "about" if installation.state() == "absent" else "what is missing of"
+            _fact(column, "Download", f"{about} {size_text(download)}; {size_text(installed)} on the disk afterwards")
         try:
             _fact(column, "Folder", str(installation.root()))
         except MacroError as error:
@@ -152,7 +153,9 @@ class MacroPreferences(bpy.types.AddonPreferences):
             wrapped(layout, found.fault, icon="ERROR")
         if not bpy.app.online_access and not self.wheels:
             wrapped(layout, f"{installation.OFFLINE}; {installation.ALLOW}.", icon="INTERNET_OFFLINE")
-            layout.prop(context.preferences.system, "use_online_access")
+            row = layout.row()
+            row.enabled = not bpy.app.online_access_override  # Blender was started with --offline-mode
+            row.prop(context.preferences.system, "use_online_access")
 
     def _draw_options(self, layout: bpy.types.UILayout) -> None:
         row = layout.row()
