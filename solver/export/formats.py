@@ -30,7 +30,7 @@ MESH_FORMATS: frozenset[ExportFormat] = frozenset({"mesh-ply", "obj", "glb", "us
 _IMAGED: frozenset[ExportFormat] = frozenset({"transforms", "colmap", "colmap-text", "png"})
 POINTS = "points.ply"
 _POINTS = 100_000  # at most, for other trainers to start from
-_LEAST_OPACITY = 0.5  # of a splat that is taken for a point of the surface
+_LEAST_OPACITY = 0.1  # of a splat that is taken for a point of the surface
 
 
 @dataclass(frozen=True)

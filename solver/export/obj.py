@@ -24,7 +24,7 @@ def write_obj(path: Path, surface: Surface) -> None:
     else:
         lines += [f"v {_numbers(row)}" for row in points.tolist()]
         lines += [f"vt {_numbers(row)}" for row in surface.texture_coordinates.tolist()]
-    lines += [f"vn {_numbers(row)}" for row in normals.tolist()]
+    lines += [f"vn {_numbers(row, 4)}" for row in normals.tolist()]
     lines.append(f"usemtl {_MATERIAL}")
     if surface.texture_coordinates is None:
         lines += [f"f {a}//{a} {b}//{b} {c}//{c}" for a, b, c in corners.tolist()]
@@ -40,8 +40,8 @@ def write_materials(path: Path, textured: bool) -> None:
     _write(path, [*lines, f"map_Kd {TEXTURE}"] if textured else lines)
 
 
-def _numbers(values: list[float]) -> str:
-    return " ".join(f"{value:.7g}" for value in values)
+def _numbers(values: list[float], digits: int = 7) -> str:
+    return " ".join(f"{value:.{digits}g}" for value in values)
 
 
 def _write(path: Path, lines: list[str]) -> None:

@@ -72,7 +72,7 @@ def Xform "Root" (
         int[] faceVertexCounts = [{", ".join(["3"] * len(surface.faces))}]
         int[] faceVertexIndices = [{", ".join(map(str, surface.faces.reshape(-1).tolist()))}]
         rel material:binding = </Root/Material>
-        normal3f[] normals = {_tuples(surface.normals())} (
+        normal3f[] normals = {_tuples(surface.normals(), 4)} (
             interpolation = "vertex"
         )
         point3f[] points = {_tuples(surface.vertices)}
@@ -120,5 +120,5 @@ _TEXTURE_NODE = f"""
 """
 
 
-def _tuples(values: np.ndarray) -> str:  # [N, 2 or 3]
-    return "[" + ", ".join("(" + ", ".join(f"{v:.7g}" for v in row) + ")" for row in values.tolist()) + "]"
+def _tuples(values: np.ndarray, digits: int = 7) -> str:  # [N, 2 or 3]
+    return "[" + ", ".join("(" + ", ".join(f"{v:.{digits}g}" for v in row) + ")" for row in values.tolist()) + "]"
