@@ -28,7 +28,7 @@ _FEATHER_PX = 3.0  # from the edge of what a view shows to where it counts in fu
 _EDGE_TRUST = 1e-3  # of a pixel on that edge: better than nothing
 _GUTTER = 2  # texels round a chart that are looked up in the views; the rest is filled
 _CHUNK = 1 << 19  # texels at a time
-_UNSEEN_WEIGHT = 1e-9  # of the mesh's own colours, which fill in where no view sees a texel
+_UNSEEN_WEIGHT = 1e-30  # of the mesh's own colours, which fill in where no view sees a texel
 
 
 @dataclass(frozen=True)

@@ -198,9 +198,8 @@ def add_view(
         column, row = intrinsics[0] * x / z + intrinsics[2], intrinsics[1] * y / z + intrinsics[3]
         if not (0 <= column < width and 0 <= row < height):
             continue
-        trusted = trust[int(row), int(column)]
         away = abs(depth[int(row), int(column)] - z) / tolerance
-        if trusted <= 0 or away >= 1:
+        if away >= 1:
             continue
         nx, ny, nz = points[index, 3], points[index, 4], points[index, 5]
         facing = 0.0
@@ -212,11 +211,15 @@ def add_view(
             continue
         coc = pupil_px * abs(1 / z - inverse_focus) / soft_coc
         score = facing * intrinsics[0] / (z * reference) / (1 + coc * coc)
-        weight = trusted * min(1.0, 2 - 2 * away) * score**power
 
         left, top = math.floor(column - 0.5), math.floor(row - 0.5)
-        _cubic(column - 0.5 - left, across)
-        _cubic(row - 0.5 - top, down)
+        right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+        x, y = column - 0.5 - left, row - 0.5 - top
+        trusted = (1 - y) * ((1 - x) * trust[max(top, 0), max(left, 0)] + x * trust[max(top, 0), right])
+        trusted += y * ((1 - x) * trust[bottom, max(left, 0)] + x * trust[bottom, right])
+        weight = trusted * min(1.0, 2 - 2 * away) * score**power
+        _cubic(x, across)
+        _cubic(y, down)
         sums[index, 3] += weight
         for channel in range(3):
             value = 0.0
