@@ -8,10 +8,10 @@ nothing is made that no photo has looked at.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
-import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
 from solver.capture.types import Photo
@@ -19,7 +19,8 @@ from solver.config import Preset, ReconstructionSettings
 from solver.fusion.field import Blending, Field
 from solver.fusion.views import SharpView
 from solver.fusion.volume import Mesh, kept_pieces, mean_colours, without_depth_edges
-from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
+from solver.surface.depth_views import surface_depth
+from solver.training.reconstruction import Reconstruction
 
 Progress = Callable[[int, int], None]
 
@@ -36,6 +37,7 @@ _AGREEING = 2  # photos that must see the surface of a pixel between them
 _NEIGHBOURS = 2  # of each photo, halfway to which a place between is
 _MOST_BETWEEN = 48  # places
 _NARROWEST, _WIDEST = np.radians(3), np.radians(60)  # between photos; farther apart, nobody knows what is between
+_NUDGE = 0.05  # of the way to the middle of its triangles, for the copy of a vertex that two sheets shared
 _OUTLIERS = 0.1  # per cent of the points on either side that the box need not hold
 _MARGIN = 0.05  # of the box
 _IN_MOST = 0.5  # of the photos: what they have in common is the subject
@@ -87,47 +89,48 @@ def make_mesh(
     """
     between = places_between([view.photo for view in views], scene.scene_centre)
     total = len(views) + len(between)
+    own = []
+    for view, mask in zip(views, masks, strict=True):
+        own.append(_rendered(scene, view.photo, mask))
+        progress(len(own), total)
     return fuse(
         views,
-        masks,
+        own,
         options,
-        own=(_rendered(scene, view.photo, mask) for view, mask in zip(views, masks, strict=True)),
         further=(_rendered(scene, photo, None) for photo in between),
-        progress=lambda done: progress(done, total),
+        whole=any(mask is not None for mask in masks),
+        progress=lambda done: progress(len(own) + done, total),
     )
 
 
 def fuse(
     views: Sequence[SharpView],
-    masks: Sequence[np.ndarray | None],
+    own: Sequence[DepthView],
     options: MeshOptions,
-    own: Iterable[DepthView] | None = None,
     further: Iterable[DepthView] = (),
+    whole: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Mesh | None:
-    """Fuse depth maps into a mesh, one after the other, since together they would take gigabytes.
+    """Fuse depth maps into a mesh.
 
     Args:
-        views: of the photos, for colours and for what hides what.
-        masks: of the photos, [H, W] with 1 on the subject, None where a photo has none.
+        views: of the photos, for colours.
+        own: depth maps from the photos' places, in the same order, without what is not the subject's.
         options: what is wanted.
-        own: depth maps from the photos' places, masked; those of the views where there are none.
-        further: depth maps from other places; of them counts what the photos see too.
-        progress: called with the number of depth maps done.
+        further: depth maps from other places, one after the other; of them counts what the photos see too.
+        whole: whether all that the depth maps show is the subject.
+        progress: called with the number of further depth maps done.
     """
-    seen = [
-        DepthView(view.photo, without_depth_edges(_masked(view.depth, mask), view.photo.camera))
-        for view, mask in zip(views, masks, strict=True)
-    ]
-    box = box_of(seen, whole=any(mask is not None for mask in masks))
+    box = box_of(own, whole)
     if box is None:
         return None
-    field = Field.empty(box.low, box.high, box.voxel(options.resolution, seen), _BLENDING)
-    covered = (only_covered(view, seen, field.truncation) for view in further)
-    for done, view in enumerate(chain(seen if own is None else own, covered), start=1):
+    field = Field.empty(box.low, box.high, box.voxel(options.resolution, own), _BLENDING)
+    for view in own:
         field.add(view.photo, view.depth)
+    for done, view in enumerate(further, start=1):
+        field.add(view.photo, only_covered(view, own, field.truncation).depth)
         progress(done)
-    return mesh_of(field, views, seen, options)
+    return mesh_of(field, views, own, options)
 
 
 def mesh_of(
@@ -149,6 +152,8 @@ def mesh_of(
         return None
     vertices, faces = kept_pieces(*found, _LEAST_COMPONENT_SHARE)
     vertices, faces = simplified(vertices, faces, options.triangles or MOST_TRIANGLES)
+    if options.close_holes:
+        vertices, faces = without_pinches(vertices, faces)
     depths = [view.depth for view in seen]
     colours = mean_colours(vertices, views, depths, field.truncation)
     return Mesh(vertices, faces, colours, agreement(vertices, seen, field.truncation).astype(np.float32))
@@ -165,7 +170,44 @@ def simplified(vertices: np.ndarray, faces: np.ndarray, triangles: int) -> tuple
     points, fewer = simplify(
         ((vertices - middle) / size).astype(np.float32), faces.astype(np.int32), target_count=triangles
     )
-    return middle + size * points.astype(np.float64), fewer.astype(np.int64)
+    return middle + size * points.astype(np.float64), without_flaps(fewer.astype(np.int64))
+
+
+def without_flaps(faces: np.ndarray) -> np.ndarray:  # [F, 3] -> [F, 3]
+    """Faces without those that lie back to back, as a collapsed tube leaves them, and without those of no area."""
+    corners = np.sort(faces, axis=1)
+    _, kinds, counts = np.unique(corners, axis=0, return_inverse=True, return_counts=True)
+    first = np.zeros(len(faces), bool)
+    first[np.unique(kinds.ravel(), return_index=True)[1]] = True
+    has_area = (corners[:, 1:] != corners[:, :-1]).all(1)
+    return faces[has_area & first & (counts[kinds.ravel()] % 2 == 1)]
+
+
+def without_pinches(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [V, 3], [F, 3]
+    """The same surface where no two sheets share an edge or a vertex: each gets its own, a little towards itself.
+
+    Corners at a vertex belong to one sheet where a chain of edges with two faces each leads from one to the other.
+    """
+    corners = np.arange(faces.size).reshape(faces.shape)
+    starts, ends = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    start_corners, end_corners = corners.ravel(), np.roll(corners, -1, axis=1).ravel()
+    turned = starts > ends
+    edges = np.stack([np.minimum(starts, ends), np.maximum(starts, ends)], axis=1)
+    low_corners = np.where(turned, end_corners, start_corners)
+    high_corners = np.where(turned, start_corners, end_corners)
+    _, kinds, counts = np.unique(edges, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(kinds.ravel(), kind="stable")
+    first = order[counts[kinds.ravel()[order]] == 2].reshape(-1, 2)
+    links = np.concatenate([low_corners[first], high_corners[first]])
+    graph = coo_matrix((np.ones(len(links)), links.T), shape=(faces.size, faces.size))
+    count, sheets = connected_components(graph, directed=False)
+    origin = np.zeros(count, np.int64)
+    origin[sheets] = faces.ravel()
+    middles = vertices[faces].mean(1).repeat(3, axis=0)
+    sums = np.stack([np.bincount(sheets, middles[:, axis], count) for axis in range(3)], axis=1)
+    towards = sums / np.bincount(sheets, minlength=count)[:, None] - vertices[origin]
+    shared = np.bincount(origin, minlength=len(vertices))[origin] > 1
+    return vertices[origin] + np.where(shared[:, None], _NUDGE * towards, 0), sheets.reshape(faces.shape)
 
 
 @dataclass(frozen=True)
@@ -266,8 +308,7 @@ def _rendered(scene: Reconstruction, photo: Photo, mask: np.ndarray | None) -> D
     camera = photo.camera
     finer = _FINER if _FINER * max(camera.width, camera.height) <= _LONGEST_PX else 1
     photo = replace(photo, camera=camera.resized(finer * camera.width, finer * camera.height))
-    with torch.no_grad():
-        depth = expected_depth(scene.render(view_of_photo(photo, scene.device))).cpu().numpy()
+    depth = surface_depth(scene, photo)
     if mask is not None:
         mask = mask.repeat(finer, axis=0).repeat(finer, axis=1)
     return DepthView(photo, without_depth_edges(_masked(depth, mask), photo.camera))
