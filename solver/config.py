@@ -84,7 +84,7 @@ class ReconstructionSettings:
     pose_rate: float = 1e-2  # of a photo's pose, in scene sizes
     focal_rate: float = 1e-4  # of the logarithm of a camera's principal distance
 
-    exposure_rate: float = 3e-2  # of the logarithms of a photo's factors on red, green and blue
+    exposure_rate: float = 6e-2  # of the logarithms of a photo's factors on red, green and blue
     exposure_regularization: float = 0.01  # weight of their squares: what the scene explains is the scene's
 
     resurface_at: float = 0.25  # part of the run after which Gaussians are set anew on the surface found; 1 never
