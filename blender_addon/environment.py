@@ -190,7 +190,8 @@ def summary(root: Path) -> str:
     try:
         facts = json.loads(Places(root).doctor.read_text(encoding="utf-8"))
         rasterizers, torch = facts["rasterizers"], facts["packages"]["torch"]
-        on = rasterizers["gsplat" if rasterizers["gsplat"]["usable"] else "cpu"]["reason"]
+        card = rasterizers["gsplat"]
+        on = card["reason"] if card["usable"] else f"processor, {rasterizers['cpu']['reason']}"
         parts = [f"PyTorch {torch}", str(stamp.get("python")), on, size_text(float(stamp["bytes"]))]
     except (OSError, ValueError, KeyError, TypeError):
         parts = [str(stamp.get("python", ""))]

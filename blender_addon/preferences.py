@@ -21,6 +21,16 @@ STATES = {  # what the state line says, its icon, and the button that mends it
 }
 
 
+WHEN_EMPTY = {  # what the options do that are left empty
+    "environment_folder": "the extension's own folder",
+    "base_python": "Blender's own, or one that is found",
+    "wheels": "download the packages",
+    "index": "PyPI",
+    "torch_index": "PyTorch's own",
+}
+UI_PROP = bpy.types.UILayout.bl_rna.functions["prop"]  # takes placeholders in newer Blenders
+
+
 class MacroPreferences(bpy.types.AddonPreferences):
     """Kept with the user's preferences, not with the scene."""
 
@@ -111,7 +121,7 @@ class MacroPreferences(bpy.types.AddonPreferences):
         row = layout.row()
         row.label(text=text, icon=icon)
         if failed is not None and failed.phase == "error":
-            wrapped(layout, failed.message, icon="CANCEL")
+            wrapped(layout, _capitalized(failed.message), icon="CANCEL")
         if state == "ready":
             row.operator("macro.test_solver", text="Test", icon="CHECKMARK")
             row.operator("macro.delete_solver", text="Delete", icon="TRASH")
@@ -150,7 +160,7 @@ class MacroPreferences(bpy.types.AddonPreferences):
         reason = "" if self.device != "auto" else f" ({found.machine.reason})"
         _fact(column, "Computes on", ("the NVIDIA card" if device == "cuda" else "the processor") + reason)
         if found.fault:
-            wrapped(layout, found.fault, icon="ERROR")
+            wrapped(layout, _capitalized(found.fault), icon="ERROR")
         if not bpy.app.online_access and not self.wheels:
             wrapped(layout, f"{installation.OFFLINE}; {installation.ALLOW}.", icon="INTERNET_OFFLINE")
             row = layout.row()
@@ -168,8 +178,10 @@ class MacroPreferences(bpy.types.AddonPreferences):
         column.use_property_split = True
         column.use_property_decorate = False
         column.enabled = installation.current is None or not installation.current.running
-        for name in ("device", "environment_folder", "base_python", "wheels", "index", "torch_index"):
-            column.prop(self, name)
+        column.prop(self, "device")
+        for name, when_empty in WHEN_EMPTY.items():
+            hint = {"placeholder": when_empty} if "placeholder" in UI_PROP.parameters else {}
+            column.prop(self, name, **hint)
         column.separator()
         column.prop(self, "solver_python")
 
@@ -199,6 +211,11 @@ def draw_setup(layout: bpy.types.UILayout) -> None:
     text, icon, button = STATES[state]
     wrapped(box, f"{text}.", icon=icon)
     box.operator("macro.open_preferences", text=f"{button}…" if button else "Open Preferences", icon="PREFERENCES")
+
+
+def _capitalized(sentence: str) -> str:
+    """As a sentence begins; paths keep their letters."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _fact(layout: bpy.types.UILayout, name: str, text: str) -> None:
