@@ -18,6 +18,7 @@ from mathutils import Matrix
 
 from . import materials
 from .camera import BlenderCamera, blender_camera, blender_unit
+from .import_options import ImportOptions, chosen
 from .result_files import PhotoView, Result, Splats, Surface, read_result
 
 RESULT_KEY = "macro_result"  # on everything that was imported: path of the result folder
@@ -32,7 +33,11 @@ SMALLEST_SCALE = 1e-7  # Blender units; a flatter splat could not be inverted in
 
 
 def import_result(
-    context: bpy.types.Context, folder: str | Path, *, scene: bpy.types.Scene | None = None
+    context: bpy.types.Context,
+    folder: str | Path,
+    *,
+    scene: bpy.types.Scene | None = None,
+    options: ImportOptions | None = None,
 ) -> bpy.types.Collection:
     """Import a result folder, or update what an earlier import of it made.
 
@@ -43,6 +48,7 @@ def import_result(
         context: whose scene to import into.
         folder: the result folder (docs/formats.md), or its result.json.
         scene: another scene to import into.
+        options: what of it to import; everything when left out.
 
     Returns:
         The collection that holds everything, named after the folder.
@@ -50,7 +56,7 @@ def import_result(
     Raises:
         MacroError: the folder is not a whole, undamaged result.
     """
-    result = read_result(folder)
+    result = chosen(read_result(folder), options or ImportOptions())
     scene = scene or context.scene
     unit = blender_unit(result.unit_mm, scene.unit_settings.scale_length)
 
@@ -112,6 +118,12 @@ def show(scene: bpy.types.Scene, collection: bpy.types.Collection, part: str, sh
 
 def bounds(collection: bpy.types.Collection) -> tuple[np.ndarray, float] | None:
     """Centre, [3], and radius of a result in world space: of its mesh, else of nine tenths of its splats."""
+    found = corners(collection)
+    return None if found is None else ((found[0] + found[1]) / 2, float(np.linalg.norm(found[1] - found[0])) / 2)
+
+
+def corners(collection: bpy.types.Collection) -> tuple[np.ndarray, np.ndarray] | None:
+    """The lowest and highest corner, [3] each, of what `bounds` goes by."""
     for part, share in (("mesh", 1.0), ("splats", 0.9)):
         child = part_of(collection, part)
         for item in child.objects if child is not None else []:
@@ -122,7 +134,7 @@ def bounds(collection: bpy.types.Collection) -> tuple[np.ndarray, float] | None:
             world = np.array(item.matrix_world)
             places = points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
             low, high = np.quantile(places, [(1 - share) / 2, (1 + share) / 2], axis=0)
-            return (low + high) / 2, float(np.linalg.norm(high - low)) / 2
+            return low, high
     return None
 
 

@@ -19,6 +19,7 @@ LEAST_ALPHA = 1 / 255  # where a splat ends; the solver skips less, too
 PROXY_SUBDIVISIONS = 2  # a ball of 80 triangles
 PROXY_INRADIUS = 0.934  # of circumradius 1
 ROUGHNESS = 0.8
+CROP, CROP_BOX = "Crop", "Crop Box"  # inputs of the splats' modifier
 TEXTURED_KEY = "macro_textured"  # on a surface's material: whether it was made for a texture
 
 
@@ -35,6 +36,43 @@ def surface_material(name: str, texture: bpy.types.Image | None) -> bpy.types.Ma
     tree.links.new(principled.outputs["BSDF"], output.inputs["Surface"])
     material.roughness = ROUGHNESS
     material[TEXTURED_KEY] = texture is not None
+    return material
+
+
+COVERAGE_COLOURS = (  # by the smallest circle of confusion, px: in focus, on the edge of it, soft, lost
+    (0.0, (0.05, 0.12, 0.5, 1.0)),
+    (1.5, (0.1, 0.45, 0.4, 1.0)),
+    (4.0, (0.85, 0.6, 0.1, 1.0)),
+    (12.0, (0.6, 0.04, 0.03, 1.0)),
+)
+NEVER_SEEN = (0.12, 0.12, 0.12, 1.0)
+
+
+def coverage_material(name: str) -> bpy.types.Material:
+    """A surface in colours of its smallest circle of confusion, the same under every light; grey where none saw it."""
+    material, tree, output = _new_material(f"{name} coverage")
+    circle = _node(tree, "ShaderNodeAttribute", (-900, 0), attribute_name="smallest_coc_px").outputs["Fac"]
+    share = _node(tree, "ShaderNodeMath", (-700, 0), operation="DIVIDE")
+    share.inputs[1].default_value = COVERAGE_COLOURS[-1][0]
+    tree.links.new(circle, share.inputs[0])
+    ramp = _node(tree, "ShaderNodeValToRGB", (-500, 0))
+    elements = ramp.color_ramp.elements
+    while len(elements) < len(COVERAGE_COLOURS):
+        elements.new(0.5)
+    for element, (diameter, colour) in zip(elements, COVERAGE_COLOURS, strict=True):
+        element.position, element.color = diameter / COVERAGE_COLOURS[-1][0], colour
+    tree.links.new(share.outputs[0], ramp.inputs["Fac"])
+    seen = _node(tree, "ShaderNodeMath", (-500, 240), operation="GREATER_THAN")
+    seen.inputs[1].default_value = -0.5
+    tree.links.new(circle, seen.inputs[0])
+    mix = _node(tree, "ShaderNodeMix", (-200, 0), data_type="RGBA")
+    colours = [socket for socket in mix.inputs if socket.type == "RGBA"]
+    colours[0].default_value = NEVER_SEEN
+    tree.links.new(seen.outputs[0], mix.inputs[0])
+    tree.links.new(ramp.outputs["Color"], colours[1])
+    emission = _node(tree, "ShaderNodeEmission", (20, 0))
+    tree.links.new(next(s for s in mix.outputs if s.type == "RGBA"), emission.inputs["Color"])
+    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
     return material
 
 
@@ -116,6 +154,15 @@ def splat_instancer(name: str, material: bpy.types.Material, viewport_share: flo
     )
     share.subtype = "FACTOR"
     share.min_value, share.max_value, share.default_value = 0.0, 1.0, viewport_share
+    interface.new_socket(
+        CROP, description="Draw no splats outside the box", in_out="INPUT", socket_type="NodeSocketBool"
+    )
+    interface.new_socket(
+        CROP_BOX,
+        description="An object whose cube from -1 to 1 is the box, as an empty that is shown as a cube",
+        in_out="INPUT",
+        socket_type="NodeSocketObject",
+    )
     inputs = _node(tree, "NodeGroupInput", (-900, 0))
     outputs = _node(tree, "NodeGroupOutput", (300, 0))
 
@@ -136,7 +183,10 @@ def splat_instancer(name: str, material: bpy.types.Material, viewport_share: flo
     )
     scale = _node(tree, "GeometryNodeInputNamedAttribute", (-300, -380), {"Name": "scale"}, data_type="FLOAT_VECTOR")
     link(inputs.outputs["Geometry"], instances.inputs["Points"])
-    link(chosen.outputs["Result"], instances.inputs["Selection"])
+    kept = _node(tree, "FunctionNodeBooleanMath", (-120, 220), operation="AND")
+    link(chosen.outputs["Result"], kept.inputs[0])
+    link(_not_cropped(tree, inputs), kept.inputs[1])
+    link(kept.outputs[0], instances.inputs["Selection"])
     link(proxy.outputs["Mesh"], instances.inputs["Instance"])
     link(next(s for s in rotation.outputs if s.enabled), instances.inputs["Rotation"])
     extent = _node(tree, "GeometryNodeInputNamedAttribute", (-300, -540), {"Name": "extent"}, data_type="FLOAT")
@@ -148,6 +198,36 @@ def splat_instancer(name: str, material: bpy.types.Material, viewport_share: flo
     link(instances.outputs["Instances"], dressed.inputs["Geometry"])
     link(dressed.outputs["Geometry"], outputs.inputs["Geometry"])
     return tree
+
+
+def _not_cropped(tree: bpy.types.NodeTree, inputs: bpy.types.Node) -> bpy.types.NodeSocket:
+    """Whether a point lies in the crop box, or nothing is cropped."""
+    link = tree.links.new
+    box = _node(tree, "GeometryNodeObjectInfo", (-1300, 620), transform_space="RELATIVE")
+    link(inputs.outputs[CROP_BOX], box.inputs["Object"])
+    inverse = _node(tree, "FunctionNodeInvertMatrix", (-1120, 620))
+    link(box.outputs["Transform"], inverse.inputs["Matrix"])
+    local = _node(tree, "FunctionNodeTransformPoint", (-940, 620))
+    link(_node(tree, "GeometryNodeInputPosition", (-1120, 760)).outputs[0], local.inputs["Vector"])
+    link(inverse.outputs["Matrix"], local.inputs["Transform"])
+    size = _node(tree, "ShaderNodeVectorMath", (-760, 620), operation="ABSOLUTE")
+    link(local.outputs[0], size.inputs[0])
+    axes = _node(tree, "ShaderNodeSeparateXYZ", (-580, 620))
+    link(size.outputs[0], axes.inputs[0])
+    largest = axes.outputs[0]
+    for axis in (1, 2):
+        larger = _node(tree, "ShaderNodeMath", (-420 + 160 * (axis - 1), 620), operation="MAXIMUM")
+        link(largest, larger.inputs[0])
+        link(axes.outputs[axis], larger.inputs[1])
+        largest = larger.outputs[0]
+    within = _node(tree, "FunctionNodeCompare", (-80, 620), {"B": 1.0}, data_type="FLOAT", operation="LESS_EQUAL")
+    link(largest, within.inputs["A"])
+    free = _node(tree, "FunctionNodeBooleanMath", (-260, 440), operation="NOT")
+    link(inputs.outputs[CROP], free.inputs[0])
+    either = _node(tree, "FunctionNodeBooleanMath", (-80, 440), operation="OR")
+    link(free.outputs[0], either.inputs[0])
+    link(within.outputs["Result"], either.inputs[1])
+    return either.outputs[0]
 
 
 def _new_material(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.types.Node]:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import bpy
 
-from . import import_result, job
+from . import import_result, job, presentation
 from .errors import MacroError
+from .import_options import ImportOptions
 from .preferences import solver_python
 from .properties import absolute
 from .solver_process import doctor
@@ -34,6 +35,19 @@ class MACRO_OT_import_result(bpy.types.Operator):
     filter_glob: bpy.props.StringProperty(
         name="Filter", description="Which files are listed", default="result.json", options={"HIDDEN"}
     )
+    mesh: bpy.props.BoolProperty(name="Mesh", description="Import the surface", default=True)
+    splats: bpy.props.BoolProperty(name="Splats", description="Import the Gaussians", default=True)
+    cameras: bpy.props.BoolProperty(name="Cameras", description="Import a camera for each photo", default=True)
+    splat_budget: bpy.props.IntProperty(
+        name="Most Splats",
+        description="Import so many splats at most, those that cover most; 0 imports all",
+        default=0,
+        min=0,
+        soft_max=1_000_000,
+    )
+    crop: bpy.props.BoolProperty(
+        name="Subject Only", description="Leave out the splats outside the mesh's box", default=False
+    )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Ask for the file, unless a script or a button gave it."""
@@ -45,7 +59,8 @@ class MACRO_OT_import_result(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Read, check, and create."""
         try:
-            collection = import_result.import_result(context, absolute(self.filepath))
+            options = ImportOptions(self.mesh, self.splats, self.cameras, self.splat_budget, self.crop)
+            collection = import_result.import_result(context, absolute(self.filepath), options=options)
         except MacroError as error:
             self.report({"ERROR"}, error.sentence)
             return {"CANCELLED"}
@@ -163,6 +178,70 @@ class MACRO_OT_show(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MACRO_OT_crop_splats(bpy.types.Operator):
+    """Put a box round the subject, outside of which no splats are drawn; move and scale it as you like"""
+
+    bl_idname = "macro.crop_splats"
+    bl_label = "Crop Splats"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    collection: bpy.props.StringProperty(name="Collection", description="The imported result's collection")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Make the box, or bring it back to the subject."""
+        collection = bpy.data.collections.get(self.collection)
+        try:
+            if collection is None:
+                raise MacroError(f"there is no collection named {self.collection}")
+            presentation.crop(collection)
+        except MacroError as error:
+            self.report({"ERROR"}, error.sentence)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class MACRO_OT_show_coverage(bpy.types.Operator):
+    """Color the mesh by how sharply the photos saw it: blue in focus, red blurred, grey never seen; or back"""
+
+    bl_idname = "macro.show_coverage"
+    bl_label = "Coverage"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    collection: bpy.props.StringProperty(name="Collection", description="The imported result's collection")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """The other of the two."""
+        collection = bpy.data.collections.get(self.collection)
+        try:
+            if collection is None:
+                raise MacroError(f"there is no collection named {self.collection}")
+            presentation.show_coverage(collection, not presentation.coverage_is_shown(collection))
+        except MacroError as error:
+            self.report({"ERROR"}, error.sentence)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class MACRO_OT_step_photos(bpy.types.Operator):
+    """Bind the photos' cameras to markers on the timeline, so that stepping frames steps photos; or take them away"""
+
+    bl_idname = "macro.step_photos"
+    bl_label = "Step Through Photos"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    collection: bpy.props.StringProperty(name="Collection", description="The imported result's collection")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """The other of the two."""
+        collection = bpy.data.collections.get(self.collection)
+        if collection is None:
+            self.report({"ERROR"}, f"There is no collection named {self.collection}.")
+            return {"CANCELLED"}
+        if not presentation.remove_markers(context.scene, collection):
+            presentation.add_markers(context.scene, collection)
+        return {"FINISHED"}
+
+
 class MACRO_OT_allow_transparency(bpy.types.Operator):
     """Let Cycles look through many splats one behind the other; the default of 8 surfaces leaves dark patches"""
 
@@ -255,6 +334,9 @@ CLASSES = (
     MACRO_OT_open_report,
     MACRO_OT_open_folder,
     MACRO_OT_show,
+    MACRO_OT_crop_splats,
+    MACRO_OT_show_coverage,
+    MACRO_OT_step_photos,
     MACRO_OT_allow_transparency,
     MACRO_OT_test_solver,
     MACRO_OT_open_preferences,

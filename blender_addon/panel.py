@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import import_result, job, previews
+from . import import_result, job, presentation, previews
 from .capture_check import Inspection, Summary
 from .layout import wrapped
 from .preferences import solver_python
@@ -145,6 +145,14 @@ class MACRO_PT_result(MacroTab, bpy.types.Panel):
                 shown = import_result.is_shown(context.view_layer, collection, part)
                 button = cell.operator("macro.show", text=text, depress=shown)
                 button.collection, button.part = collection.name, part
+            row = box.row(align=True)
+            if import_result.part_of(collection, "mesh") is not None:
+                shown = presentation.coverage_is_shown(collection)
+                row.operator("macro.show_coverage", depress=shown).collection = collection.name
+            if import_result.is_shown(context.view_layer, collection, "splats"):
+                row.operator("macro.crop_splats").collection = collection.name
+            on = presentation.has_markers(context.scene, collection)
+            box.operator("macro.step_photos", icon="MARKER_HLT", depress=on).collection = collection.name
             if (
                 import_result.is_shown(context.view_layer, collection, "splats")
                 and hasattr(context.scene, "cycles")
