@@ -143,6 +143,7 @@ class Export:
     crop: bool = False  # leave out the splats outside the mesh's box
     splats: int | None = None  # keep only so many, those that make up most of the photos
     sh_degree: Literal[0, 1, 2, 3] | None = None  # of the splats' spherical harmonics, at most
+    fit_colours: bool = False  # of the splats, so that viewers, which blend sRGB, show what was trained
     link: bool = False  # symbolic links to the result's files in place of copies
     overwrite: bool = False  # write over files that are not from this result
     events: EventFormat = "text"  # json prints one JSON object a line for programs
@@ -157,7 +158,7 @@ class Export:
             raise SolverError("no format is named", remedy="add one after --to, or all")
         if self.splats is not None and self.splats < 1:
             raise SolverError("--splats is not above 0", remedy="choose how many to keep")
-        choice = SplatChoice(self.crop, self.splats, self.sh_degree)
+        choice = SplatChoice(self.crop, self.splats, self.sh_degree, self.fit_colours)
         export(self.result, self.output, self.to, watcher, choice=choice, link=self.link, overwrite=self.overwrite)
         watcher.done(self.output)
 

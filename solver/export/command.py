@@ -49,8 +49,8 @@ def export(
         tasks.update((task.path, task) for task in tasks_of(kind, source, link=link))
     with no_empty_folder_left(output):
         _claim(output, result, list(tasks), overwrite)
-        if choice.count is not None:
-            reporter.stage("choose", "Choosing the splats")
+        if choice.takes_long:
+            reporter.stage("choose", "Preparing the splats")
             source.splats  # noqa: B018 - takes long, and tells its own progress
         reporter.stage("export", "Writing")
         source.progress = lambda done, total: None

@@ -17,6 +17,7 @@ from solver.export.load import load_reconstruction
 from solver.export.result import sharp_path
 from solver.export.splats import Splats, read_splat_file
 from solver.export.surface_file import MESH, TEXTURE, Surface, read_surface
+from solver.export.viewer_colours import fitted_to_viewers
 from solver.files import read_json
 from solver.training.reconstruction import Reconstruction
 
@@ -30,6 +31,12 @@ class SplatChoice:
     crop: bool = False  # leave out what lies outside the box of the mesh
     count: int | None = None  # keep only so many, those that make up most of the photos
     degree: int | None = None  # of the spherical harmonics, at most
+    fit: bool = False  # colours to viewers that blend sRGB
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether the photos' views have to be rendered for it."""
+        return self.fit or self.count is not None
 
 
 @dataclass
@@ -138,20 +145,21 @@ class Source:
             SolverError: they are damaged, or nothing is left of them.
         """
         splats = read_splat_file(self.folder / "splats.ply")
+        if self.choice.takes_long and len(self.scene.gaussians) != len(splats):
+            raise SolverError("splats and checkpoint are not of one run", where=self.folder, remedy="reconstruct again")
+        degree = splats.degree if self.choice.degree is None else min(self.choice.degree, splats.degree)
+        splats = splats.of_degree(degree)
+        if self.choice.fit:
+            splats = fitted_to_viewers(splats, self.scene, self.progress)
         kept = np.arange(len(splats))
         if self.choice.crop:
             kept = kept[self._inside(splats)]
         if self.choice.count is not None and self.choice.count < len(kept):
-            if len(self.scene.gaussians) != len(splats):
-                raise SolverError(
-                    "splats and checkpoint are not of one run", where=self.folder, remedy="reconstruct again"
-                )
             ranked = importance(self.scene, self.progress)[kept]
             kept = np.sort(kept[np.argsort(-ranked, kind="stable")[: self.choice.count]])
         if len(kept) == 0:
             raise SolverError("no splat is left", where=self.folder, remedy="leave --crop out")
-        degree = splats.degree if self.choice.degree is None else min(self.choice.degree, splats.degree)
-        return splats.subset(kept).of_degree(degree)
+        return splats.subset(kept)
 
     def _inside(self, splats: Splats) -> np.ndarray:  # [N] bool
         """Which lie in the box of the mesh, a little grown."""

@@ -34,14 +34,15 @@ from solver.export.load import load_reconstruction
 from solver.export.meshes import write_mesh
 from solver.export.result import RunRecord, write_images, write_result
 from solver.export.source import Source, SplatChoice
-from solver.export.splats import Splats, read_splat_file, write_splat_file
+from solver.export.splats import Splats, read_splat_file, splats_of, write_splat_file
 from solver.export.spz import write_spz
 from solver.export.surface_file import read_surface
 from solver.export.usdz import write_usdz
+from solver.export.viewer_colours import fitted_to_viewers
 from solver.fusion.views import SharpView
 from solver.fusion.volume import Mesh
 from solver.gaussians.model import Gaussians
-from solver.optics.colour import srgb_to_linear
+from solver.optics.colour import linear_to_srgb, srgb_to_linear
 from solver.rasterization import View, rasterize
 from solver.surface.texture import Texture
 from solver.training.checkpoint import save_checkpoint
@@ -129,7 +130,7 @@ def meshless(tiny_capture, tmp_path_factory) -> Path:
 
 
 def run(result: Path, output: Path, *formats: str, **options) -> Path:
-    choice = SplatChoice(**{key: options.pop(key) for key in ("crop", "count", "degree") if key in options})
+    choice = SplatChoice(**{key: options.pop(key) for key in ("crop", "count", "degree", "fit") if key in options})
     export(result, output, formats, Reporter(), choice=choice, **options)
     return output
 
@@ -388,6 +389,48 @@ def test_a_crop_leaves_what_is_in_the_box_of_the_mesh(plain, tmp_path):
     limit = np.array([12, 8, 4]) + 0.05 * np.linalg.norm([24, 16, 8])
     np.testing.assert_array_equal(after, before[(abs(before) <= limit).all(1)])
     assert 0 < len(after) < len(before)
+
+
+def test_fitted_colours_look_in_a_viewer_as_they_were_trained(plain):
+    """Faint splats, which blend otherwise in sRGB than in linear light; seen from between the photos, too."""
+    scene = load_reconstruction(plain)
+    scene.gaussians.opacity_logits -= 6
+    photos = scene.capture.photos
+    middle = np.eye(4)
+    turns = Rotation.from_matrix([photo.world_to_camera[:3, :3] for photo in photos[:2]])
+    middle[:3, :3] = turns.mean().as_matrix()
+    middle[2, 3] = photos[0].world_to_camera[2, 3]
+    seen_from = [photos[0], dataclasses.replace(photos[0], world_to_camera=middle)]
+    before = splats_of(scene.gaussians)
+    after = fitted_to_viewers(before, scene)
+    np.testing.assert_array_equal(after.means, before.means)
+    for photo in seen_from:
+        view = view_of_photo(photo, scene.device)
+        errors = []
+        with torch.no_grad():
+            wanted = linear_to_srgb(scene.render(view).colour)
+            for splats in (before, after):
+                shown = rasterize(
+                    torch.from_numpy(splats.means),
+                    torch.from_numpy(splats.quaternions),
+                    torch.from_numpy(splats.scales),
+                    torch.from_numpy(splats.opacities),
+                    torch.from_numpy(splats.coefficients),
+                    view,
+                    sh_degree=3,
+                    background=linear_to_srgb(scene.background),
+                    backend="cpu",
+                )
+                errors.append((shown.colour - wanted).square().mean().item())
+        assert errors[1] < 0.3 * errors[0]
+
+
+def test_fitted_splats_are_exported(plain, tmp_path):
+    run(plain, tmp_path, "splats-ply", fit=True, degree=1)
+    ours, theirs = (read_splat_file(folder / "splats.ply") for folder in (tmp_path, plain))
+    np.testing.assert_array_equal(ours.means, theirs.means)
+    assert ours.degree == 1
+    assert np.abs(ours.coefficients - theirs.coefficients[:, :4]).max() > 1e-4
 
 
 # cameras
