@@ -25,7 +25,7 @@ class Blending:
 
     truncation: float = 4.0  # voxels in front of and behind the surface
     fades_behind: float = 4.0  # voxels behind the surface from which on a view counts less; by `truncation` not at all
-    interpolate: bool = False  # depth between the centres of pixels, where all four have one
+    interpolate: bool = False  # depth between the centres of pixels, where all four show one surface
 
 
 @dataclass
@@ -207,7 +207,8 @@ def _add(
                     if left >= 0 and top >= 0 and left + 1 < width and top + 1 < height:
                         a, b = depth[top, left], depth[top, left + 1]
                         c, d = depth[top + 1, left], depth[top + 1, left + 1]
-                        if a > 0 and b > 0 and c > 0 and d > 0:
+                        nearest, farthest = min(a, b, c, d), max(a, b, c, d)
+                        if nearest > 0 and farthest - nearest < truncation:  # else an edge runs between them
                             across, down = u - 0.5 - left, v - 0.5 - top
                             upper = a + across * (b - a)
                             surface = upper + down * (c + across * (d - c) - upper)

@@ -13,7 +13,6 @@ from solver.fusion.field import Blending, Field
 from solver.fusion.views import SharpView
 
 _LEAST_COMPONENT_SHARE = 0.02  # of the largest component's faces; smaller ones are dropped
-_BORDER_WEIGHT = 1e-3  # of the colour of a pixel beside an edge: what is behind shows in it
 _STEEPEST = 5.0  # depth over width, of a surface; where depth changes faster, its mean floats between two surfaces
 
 
@@ -133,25 +132,20 @@ def kept_pieces(
 def mean_colours(
     vertices: np.ndarray,  # [V, 3], world
     views: Sequence[SharpView],
-    depths: Sequence[np.ndarray],  # [H, W] each, 0 where the view says nothing
-    tolerance: float,  # scene unit: a vertex is seen where the depth there is its own, give or take this
+    weights: Sequence[np.ndarray],  # [V] of each view, 0 where it does not see a vertex
 ) -> np.ndarray:  # [V, 3], linear light
     """The mean colour of the views that see a vertex; where none does, the colour of the nearest seen one."""
-    sums, weights = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
-    for view, depth in zip(views, depths, strict=True):
-        pixels, distances, inside = view.photo.project(vertices)
-        chosen = np.nonzero(inside)[0]
-        columns, rows = pixels[chosen].astype(int).T
-        seen = np.abs(depth[rows, columns] - distances[chosen]) <= tolerance
-        chosen, rows, columns = chosen[seen], rows[seen], columns[seen]
-        weight = np.where(minimum_filter(depth > 0, size=3), 1, _BORDER_WEIGHT)[rows, columns]
+    sums, totals = np.zeros((len(vertices), 3)), np.zeros(len(vertices))
+    for view, weight in zip(views, weights, strict=True):
+        pixels, _, inside = view.photo.project(vertices)
+        chosen = np.flatnonzero(inside & (weight > 0))
         centres = pixels[chosen].T[::-1] - 0.5
         for channel in range(3):
             values = map_coordinates(view.colour[..., channel], centres, order=1, mode="nearest")
-            sums[chosen, channel] += weight * values
-        weights[chosen] += weight
-    known = weights > 0
-    colours = sums / np.where(known, weights, 1)[:, None]
+            sums[chosen, channel] += weight[chosen] * values
+        totals[chosen] += weight[chosen]
+    known = totals > 0
+    colours = sums / np.where(known, totals, 1)[:, None]
     if known.any() and not known.all():
         colours[~known] = colours[known][KDTree(vertices[known]).query(vertices[~known])[1]]
     return colours.clip(0, 1)

@@ -10,10 +10,11 @@ from solver.fusion.views import SharpView
 from solver.rasterization import View
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
 
-SURFACE_SHARE = 0.25  # of what makes a pixel lies before the surface; see `surface_depth`
+SURFACE_SHARE = 0.2  # of what makes a pixel lies before the surface; see `surface_depth`
 _LEAST_ALPHA = 0.5  # of a pixel that shows a surface
 _BINS = 24  # of depth
 _BINS_AT_ONCE = 4  # with three features each
+_DEVIATIONS = 2.0  # standard ones of a pixel's depths, that the bins reach to on either side
 _OUTLIERS = 0.5  # per cent of the pixels on either side whose depth the bins need not reach
 
 
@@ -40,15 +41,20 @@ def surface_depth(scene: Reconstruction, photo: Photo, share: float = SURFACE_SH
     """
     view = view_of_photo(photo, scene.device)
     with torch.no_grad():
-        rendering = scene.render(view)
+        places = scene.gaussians.means @ view.world_to_camera[2, :3] + view.world_to_camera[2, 3]
+        centre = places.median()  # squares of what is left keep their digits in single precision
+        rendering = scene.render(view, extras=(places - centre).square()[:, None])
+        assert rendering.extras is not None
         mean = expected_depth(rendering, _LEAST_ALPHA)
         known = mean > 0
         if not known.any():
             return np.zeros(mean.shape, np.float32)
-        low, high = np.percentile(mean[known].cpu().numpy(), [_OUTLIERS, 100 - _OUTLIERS])
-        margin = 0.1 * (high - low) + 1e-3 * high
+        square = rendering.extras[..., 0] / rendering.alpha.clamp(min=1e-6)
+        reach = _DEVIATIONS * (square - (mean - centre).square()).clamp(min=0).sqrt()
+        low = np.percentile((mean - reach)[known].cpu().numpy(), _OUTLIERS)
+        high = np.percentile((mean + reach)[known].cpu().numpy(), 100 - _OUTLIERS)
+        margin = 1e-3 * high
         edges = torch.linspace(float(low - margin), float(high + margin), _BINS + 1, device=scene.device)
-        places = scene.gaussians.means @ view.world_to_camera[2, :3] + view.world_to_camera[2, 3]
         places = places.clamp(edges[0], edges[-1] - 1e-6 * edges[-1])  # what lies outside is in the outermost bins
         depth, passed = torch.zeros_like(mean), torch.zeros_like(mean)
         wanted = share * rendering.alpha

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import minimum_filter
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
@@ -29,7 +30,7 @@ MOST_TRIANGLES = 300_000  # where nobody says how many
 
 _MOST_VOXELS = 64_000_000  # 10 bytes each, and what marching cubes needs
 _LEAST_PIXELS = 0.5  # that a voxel is wide: less has nothing to tell
-_BLENDING = Blending(truncation=4.0, fades_behind=0.5, interpolate=True)
+_BLENDING = Blending(interpolate=True)
 _FINER = 2  # times as many pixels along a side as the photo has
 _LONGEST_PX = 2000  # of a rendering: larger ones tell nothing more
 _LEAST_COMPONENT_SHARE = 0.002  # of the largest piece's faces
@@ -37,6 +38,7 @@ _AGREEING = 2  # photos that must see the surface of a pixel between them
 _NEIGHBOURS = 2  # of each photo, halfway to which a place between is
 _MOST_BETWEEN = 48  # places
 _NARROWEST, _WIDEST = np.radians(3), np.radians(60)  # between photos; farther apart, nobody knows what is between
+_BORDER_WEIGHT = 1e-3  # of the colour of a pixel beside an edge
 _NUDGE = 0.05  # of the way to the middle of its triangles, for the copy of a vertex that two sheets shared
 _OUTLIERS = 0.1  # per cent of the points on either side that the box need not hold
 _MARGIN = 0.05  # of the box
@@ -144,7 +146,7 @@ def mesh_of(
     Args:
         field: of distances.
         views: to take colours from.
-        seen: the trusted depths of the same views, in the same order.
+        seen: depth maps from the same places, in the same order.
         options: what is wanted.
     """
     found = field.closed_surface() if options.close_holes else field.surface()
@@ -154,9 +156,9 @@ def mesh_of(
     vertices, faces = simplified(vertices, faces, options.triangles or MOST_TRIANGLES)
     if options.close_holes:
         vertices, faces = without_pinches(vertices, faces)
-    depths = [view.depth for view in seen]
-    colours = mean_colours(vertices, views, depths, field.truncation)
-    return Mesh(vertices, faces, colours, agreement(vertices, seen, field.truncation).astype(np.float32))
+    weights = [visibility(vertices, view, field.truncation) for view in seen]
+    confidence = np.sum([weight > 0 for weight in weights], axis=0)
+    return Mesh(vertices, faces, mean_colours(vertices, views, weights), confidence.astype(np.float32))
 
 
 def simplified(vertices: np.ndarray, faces: np.ndarray, triangles: int) -> tuple[np.ndarray, np.ndarray]:
@@ -286,12 +288,24 @@ def agreement(
     """How many views see a surface at each point, give or take the tolerance."""
     count = np.zeros(len(points), np.int64)
     for view in views:
-        pixels, distances, inside = view.photo.project(points)
-        chosen = np.flatnonzero(inside)
-        columns, rows = pixels[chosen].astype(int).T
-        depth = view.depth[rows, columns]
-        count[chosen] += (depth > 0) & (np.abs(depth - distances[chosen]) <= tolerance)
+        count += visibility(points, view, tolerance) > 0
     return count
+
+
+def visibility(points: np.ndarray, view: DepthView, tolerance: float) -> np.ndarray:  # [P, 3], scene unit -> [P]
+    """0 where a view does not see a surface at a point, give or take the tolerance; little beside depth edges, else 1.
+
+    In the colour of a pixel beside an edge, what is behind shows.
+    """
+    result = np.zeros(len(points))
+    pixels, distances, inside = view.photo.project(points)
+    chosen = np.flatnonzero(inside)
+    columns, rows = pixels[chosen].astype(int).T
+    depth = view.depth[rows, columns]
+    seen = (depth > 0) & (np.abs(depth - distances[chosen]) <= tolerance)
+    inner = minimum_filter(without_depth_edges(view.depth, view.photo.camera) > 0, size=3)
+    result[chosen] = np.where(seen, np.where(inner[rows, columns], 1, _BORDER_WEIGHT), 0)
+    return result
 
 
 def only_covered(view: DepthView, seen: Sequence[DepthView], tolerance: float) -> DepthView:
@@ -311,7 +325,7 @@ def _rendered(scene: Reconstruction, photo: Photo, mask: np.ndarray | None) -> D
     depth = surface_depth(scene, photo)
     if mask is not None:
         mask = mask.repeat(finer, axis=0).repeat(finer, axis=1)
-    return DepthView(photo, without_depth_edges(_masked(depth, mask), photo.camera))
+    return DepthView(photo, _masked(depth, mask))
 
 
 def _masked(depth: np.ndarray, mask: np.ndarray | None) -> np.ndarray:  # [H, W] -> [H, W]
