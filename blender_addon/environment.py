@@ -405,6 +405,12 @@ def pins(lock: str) -> Iterator[tuple[str, str, str]]:
             block = ""
 
 
+def _pins_of(order: Order) -> Iterator[tuple[str, str, str]]:
+    """The pins of all of an order's lock files."""
+    for lock in order.locks.files(order.device):
+        yield from pins(lock.read_text(encoding="utf-8"))
+
+
 def normalized(name: str) -> str:
     """A package's name as PyPI compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -438,7 +444,8 @@ def _drop_half_installed(places: Places) -> None:
 def _download(order: Order, places: Places, runner: _Runner, missing: list[Path]) -> Iterator[Progress]:
     """Fetch the wheels that are missing; those that an earlier try fetched are used again."""
     places.wheels.mkdir(exist_ok=True)
-    expected = order.locks.sizes(order.device)[0]
+    fresh = not _installed(places).keys() & {name for name, _, _ in _pins_of(order)}
+    expected = order.locks.sizes(order.device)[0] if fresh else 0  # of an update or a repair nobody knows
     rate = _Rate()
 
     def progress() -> Progress:
@@ -501,7 +508,7 @@ def _unpacked_size(folder: Path, wanted: set[tuple[str, str]]) -> int:
 
 def _uninstall_strays(order: Order, places: Places, runner: _Runner) -> Iterator[Progress]:
     """Take out what an earlier lock had and this one has not."""
-    wanted = {name for lock in order.locks.files(order.device) for name, _, _ in pins(lock.read_text("utf-8"))}
+    wanted = {name for name, _, _ in _pins_of(order)}
     strays = sorted(_installed(places).keys() - wanted - {"pip", "setuptools"})
     if strays:
         yield from runner.run(

@@ -207,7 +207,7 @@ def test_user_settings_that_would_divert_pip_are_left_out(order, monkeypatch, tm
     assert not (tmp_path / "elsewhere").exists() and not (tmp_path / "base").exists()
 
 
-@pytest.mark.parametrize("damage", ["no stamp", "half a package", "half a venv", "only the marker"])
+@pytest.mark.parametrize("damage", ["no stamp", "half a package", "half a venv"])
 def test_half_finished_is_seen_and_repaired(order, damage):
     run(order)
     places = Places(order.root)
@@ -219,8 +219,6 @@ def test_half_finished_is_seen_and_repaired(order, damage):
     if damage == "half a venv":
         (places.venv / environment.OWNER).unlink()
         places.python.unlink()
-    if damage == "only the marker":
-        environment._remove(places.venv)
     assert examine(order.root, order.locks) == "unfinished"
     run(order)
     assert examine(order.root, order.locks) == "ready"
