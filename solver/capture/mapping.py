@@ -237,9 +237,9 @@ def _take_out_misplaced(model: "pycolmap.Reconstruction", database: Path) -> set
         taken.add(model.image(worst).name)
         model.deregister_frame(model.image(worst).frame_id)
         del sums[worst]
-        for other, counts in beside.pop(worst).items():
+        for other, shared in beside.pop(worst).items():
             if other in sums:
-                sums[other] = sums[other] - counts
+                sums[other] = sums[other] - shared
     return taken
 
 
