@@ -33,6 +33,7 @@ def mix(parts: list[Path], target: Path) -> None:
     frames = [frame for letter, content in zip("ab", true, strict=True) for frame in _renamed(content, letter)]
     lens = Lens(*(true[0][name] for name in ("focal_length_mm", "f_number", "sensor_width_mm")))
     truth = target / "ground_truth"
+    _copy(parts[0] / "ground_truth" / "settings.json", truth / "settings.json")
     taken = [Taken(np.array(f["transform_matrix"]), _depth(truth, _stem(f)), (f["focus_distance"],)) for f in frames]
     novel = _read(truth / "novel" / "transforms.json")["frames"]
     for folder, views in ((truth, frames), (truth / "novel", novel)):

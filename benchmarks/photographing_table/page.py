@@ -79,9 +79,10 @@ _APERTURE_NOTE = (
 
 
 def _introduction(findings: Findings) -> str:
+    paths = {numbers["samples"] for numbers in findings.trials.values() if numbers.get("samples")} or {SAMPLES}
     return (
-        f"By `{findings.command}`: generated photos of 200x150 px, {SAMPLES} light paths a pixel, "
-        "denoised (24 where aperture and focus are the scene's own), "
+        f"By `{findings.command}`: generated photos of 200x150 px, {' or '.join(map(str, sorted(paths)))} "
+        "light paths a pixel (more where aperture and focus are the scene's own), denoised, "
         f"{findings.iterations:,} steps, at most {findings.gaussians:,} Gaussians, `--defocus dilation`, one seed. "
         "PSNR in dB, sRGB. A dash: not measured yet."
     )
@@ -115,10 +116,11 @@ def _shoots(findings: Findings, shoots: Sequence[Shoot]) -> str:
                 told(numbers.get("psnr_novel"), ".2f"),
                 told(numbers.get("psnr_novel_recoverable"), ".2f"),
                 told(numbers.get("depth_error_median_recoverable"), ".2f"),
+                told(numbers.get("pupil_diameter_error"), "+.0%"),
             ]
         )
     head = ["scene", "photos", "lens", "recoverable", "deblurred, all", "recoverable", "held out, all", "recoverable"]
-    return markdown([*head, "depth error, mm"], rows, texts=3)
+    return markdown([*head, "depth error, mm", "pupil error"], rows, texts=3)
 
 
 def _poses(findings: Findings) -> str:

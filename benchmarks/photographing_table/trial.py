@@ -89,6 +89,7 @@ def _run(capture: Path, output: Path, iterations: int, gaussians: int, poses: Po
         **{name: measured[name] for name in _KEPT},
         **own_cameras(output, capture),
         "timings_s": result["timings_s"],
+        "samples": json.loads((capture / "ground_truth" / "settings.json").read_text(encoding="utf-8")).get("samples"),
         **compare(output, capture),
     }
 

@@ -108,6 +108,7 @@ def capture_of(folder, poses, focus_distances):
         for kind, channel in (("depth", "Z"), ("coc", "V")):
             (folder / "ground_truth" / kind).mkdir(parents=True, exist_ok=True)
             write_exr(folder / "ground_truth" / kind / f"{name}.exr", channel, np.full((6, 8), pose[2]))
+    write_aside(folder / "ground_truth" / "settings.json", "{}")
     lens = {"focal_length_mm": 100.0, "f_number": 5.0, "sensor_width_mm": 20.0}
     write_aside(folder / "ground_truth" / "transforms.json", json.dumps({**lens, "frames": frames}))
     novel = {"file_path": "sharp/novel_000.png", "transform_matrix": frames[0]["transform_matrix"]}
