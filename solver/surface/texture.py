@@ -22,7 +22,7 @@ from solver.surface.unwrapping import unwrap
 from solver.training.reconstruction import Reconstruction
 
 _POWER = 4.0  # of the score by which a view counts
-_SOFT_COC_PX = 3.0  # circle of confusion that halves the score
+_SOFT_COC_PX = 10.0  # circle of confusion that halves the score; a smaller one would prefer slanted views
 _TOLERANCE = 0.02  # of the mesh's longest side: a view sees a point at its own depth, give or take this
 _FEATHER_PX = 3.0  # from the edge of what a view shows to where it counts in full
 _EDGE_TRUST = 1e-3  # of a pixel on that edge: better than nothing

@@ -14,10 +14,10 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
-_SMOOTHINGS = 6  # of the faces' normals over their neighbours, before axes are chosen
-_VOTES = 8  # rounds in which faces listen to their neighbours' choice, which straightens the charts' borders
-_VOTE = 0.12  # what a neighbour's choice is worth, as a cosine
-_STEEPEST = 0.2  # least cosine between a face's own normal and its axis, unless no axis has more
+_SMOOTHINGS = 30  # of the faces' normals over their neighbours, before axes are chosen
+_VOTES = 20  # rounds in which faces listen to their neighbours' choice, which straightens the charts' borders
+_VOTE = 0.4  # what a neighbour's choice is worth, as a cosine
+_STEEPEST = 0.1  # least cosine between a face's own normal and its axis, unless no axis has more
 _MOST_LAYERS = 64  # of a chart, one behind the other; what is hidden by more is left lying on top
 _CELLS = 1 << 22  # of the grids in which hidden faces are looked for, over all charts
 _LEAST_AREA = 1e-5  # of the mean: flatter faces get one place of a neighbour's

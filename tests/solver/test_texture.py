@@ -276,7 +276,7 @@ def test_what_no_view_sees_has_the_colour_of_the_mesh():
 def test_the_view_whose_photo_held_a_point_in_focus_wins():
     photo = above()
     sharp = view_of(photo, plate_depth(photo), (0.1, 0.1, 0.7), FOCUS, 30.0)
-    blurred = view_of(photo, plate_depth(photo), (0.7, 0.1, 0.1), FOCUS * 1.03, 30.0)  # a circle of 10 px
+    blurred = view_of(photo, plate_depth(photo), (0.7, 0.1, 0.1), FOCUS * 1.1, 30.0)  # a circle of 33 px
     image = bake(plate(), [blurred, sharp], 64).image
     np.testing.assert_allclose(np.median(image, axis=(0, 1)), [0.1, 0.1, 0.7], atol=0.02)
     same = bake(plate(), [replace(blurred, inverse_focus_distance=FOCUS), sharp], 32)
@@ -328,7 +328,7 @@ def reference_blend(points, views, tolerance, reference) -> np.ndarray:
             if away >= 1 or facing <= 0:
                 continue
             coc = view.pupil_diameter * camera.fx * abs(1 / local[2] - view.inverse_focus_distance)
-            score = facing * camera.fx / local[2] / reference / (1 + (coc / 3) ** 2)
+            score = facing * camera.fx / local[2] / reference / (1 + (coc / 10) ** 2)
             x, y = column - 0.5, row - 0.5
             trust = map_coordinates(view.trust, [[y], [x]], order=1, mode="nearest")[0]
             weight = trust * min(1, 2 - 2 * away) * score**4
