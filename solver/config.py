@@ -43,9 +43,7 @@ class ReconstructionSettings:
     defocus: Defocus = "pupil"  # how blur is rendered while training (docs/how_it_works.md)
     train_on: TrainOn = "photos"  # "sharp" trains on a capture's ground truth: the ceiling for quality
     refine_poses: RefinePoses = "auto"  # learn poses and principal distances; auto: those found from the photos
-    learn_exposure: LearnExposure = (
-        "auto"  # learn exposure and white balance of each photo; auto: of all but sharp ones
-    )
+    learn_exposure: LearnExposure = "auto"  # learn each photo's exposure and white balance; auto: of all but sharp ones
     hold_out: int = 0  # keep every n-th photo out of training and measure on it; 0 keeps none
     seed: int = 0  # of every random choice
     surface: bool = True  # make a mesh as well; without one the result has splats and images only

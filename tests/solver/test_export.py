@@ -339,7 +339,7 @@ def test_result_has_the_documented_keys(scene, mesh, tmp_path):
     }
     assert set(result["photos"][0]) == {
         *("name", "image", "sharp", "depth", "coc", "f_number", "pupil_diameter", "focus_distance", "held_out", "psnr"),
-        *("coverage", "in_focus_share"),
+        *("coverage", "in_focus_share", "exposure"),
     }
     assert result["coverage"] is None
     assert result["apertures"][1] == {
@@ -350,7 +350,7 @@ def test_result_has_the_documented_keys(scene, mesh, tmp_path):
     }
     assert [photo["focus_distance"] for photo in result["photos"]] == [pytest.approx(20), None, pytest.approx(25)]
     assert [photo["pupil_diameter"] for photo in result["photos"]] == [pytest.approx(d) for d in (2, 2, 1)]
-    assert result["mesh"] == {"file": "mesh.glb", "vertices": 4, "faces": 4}
+    assert result["mesh"] == {"file": "mesh.glb", "vertices": 4, "faces": 4, "texture": None, "texture_size": None}
     assert result["splats"] == {"file": "splats.ply", "count": 40}
     assert result["metrics"] == {"psnr_train": 30.0, "psnr_held_out": 21.0, "reprojection_error_px": 0.4}
     assert result["unregistered"] == [{"name": "lost", "reason": "too blurred"}]
