@@ -9,6 +9,7 @@ from solver.capture.types import Photo
 from solver.fusion.views import SharpView
 from solver.rasterization import View
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
+from solver.training.torch_threads import single_threaded_torch
 
 SURFACE_SHARE = 0.2  # of what makes a pixel lies before the surface; see `surface_depth`
 _LEAST_ALPHA = 0.5  # of a pixel that shows a surface
@@ -40,7 +41,7 @@ def surface_depth(scene: Reconstruction, photo: Photo, share: float = SURFACE_SH
     a bin as these tell: exact for a thin surface wherever in its bin it lies.
     """
     view = view_of_photo(photo, scene.device)
-    with torch.no_grad():
+    with torch.no_grad(), single_threaded_torch(scene.device):
         places = scene.gaussians.means @ view.world_to_camera[2, :3] + view.world_to_camera[2, 3]
         centre = places.median()  # squares of what is left keep their digits in single precision
         rendering = scene.render(view, extras=(places - centre).square()[:, None])
