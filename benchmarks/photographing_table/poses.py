@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How far found poses are from the true ones, once the worlds are brought together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from solver.capture.transforms import read_transforms
 from solver.evaluation.alignment import align_cameras
+from solver.evaluation.truth import TrueView, read_ground_truth
 
 Poses = Mapping[str, np.ndarray]  # [4, 4] world_to_camera by the photo's name
 
@@ -48,11 +50,39 @@ def pose_errors(found: Poses, true: Poses) -> dict[str, float | None]:
     }
 
 
+def shift_px(found: Poses, focal: float, views: Sequence[TrueView]) -> float | None:
+    """How far the surfaces that photos see are shifted in them by the errors of aligned poses and of the focal length.
+
+    Args:
+        found: the poses.
+        focal: principal distance, image widths.
+        views: the truth.
+
+    Returns:
+        the median over every 25th pixel, px; None with fewer than three photos in common.
+    """
+    common = [view for view in views if view.name in found]
+    if len(common) < 3:
+        return None
+    alignment = align_cameras([found[view.name] for view in common], [view.photo.world_to_camera for view in common])
+    shifts = []
+    for view in common:
+        depth = view.depth()[::5, ::5]
+        rows, columns = np.nonzero(depth)
+        points = view.photo.unproject(5 * rows, 5 * columns, depth[rows, columns])
+        length = focal * view.photo.camera.width
+        camera = replace(view.photo.camera, fx=length, fy=length)
+        there = replace(view.photo, camera=camera, world_to_camera=alignment.camera(found[view.name]))
+        shifts.append(np.linalg.norm(there.project(points)[0] - view.photo.project(points)[0], axis=1))
+    return float(np.median(np.concatenate(shifts)))
+
+
 def compare(result: Path, capture: Path) -> dict[str, Any]:
-    """The poses of the result folder against those of the capture's truth: `pose_errors`, how many, and the lens's."""
+    """The poses of the result folder against those of the capture's truth: their errors, how many, and the lens's."""
     found, focal = read_poses(result / "transforms.json")
     true, true_focal = read_poses(capture / "ground_truth" / "transforms.json")
     return {
+        "shift_median_px": shift_px(found, focal, read_ground_truth(capture).photos),
         "photos": len(true),
         "photos_with_pose": len(found.keys() & true.keys()),
         "focal_length_error": focal / true_focal - 1,

@@ -14,11 +14,13 @@ from benchmarks import photographing
 from benchmarks.photographing_table.mixing import mix
 from benchmarks.photographing_table.page import Findings, as_json, as_markdown, focus_name
 from benchmarks.photographing_table.plan import SECTIONS, trials_of
-from benchmarks.photographing_table.poses import pose_errors
+from benchmarks.photographing_table.poses import pose_errors, shift_px
 from benchmarks.photographing_table.shares import STEPPED, shares, steps_of
 from benchmarks.photographing_table.shoots import MIXED, SAMPLES, Shoot, lend_truth
 from benchmarks.photographing_table.trial import Trial
 from benchmarks.quality_table.cells import Cell, Store, write_aside
+from solver.capture.types import Camera, Photo
+from solver.evaluation.truth import TrueView
 from solver.export.images import read_exr, write_exr
 from synthetic.arguments import own_arguments, parse
 
@@ -197,6 +199,22 @@ def test_errors_of_rotation_and_position_are_told_apart():
     assert errors["rotation_largest_degrees"] < 1e-4
 
 
+def test_a_longer_lens_shifts_points_away_from_the_middle(tmp_path):
+    """By 1 % of their distance from it, where it is 1 % longer; with true cameras by nothing."""
+    true = circle(4)
+    views = []
+    for name, pose in true.items():
+        (tmp_path / "depth").mkdir(exist_ok=True)
+        write_exr(tmp_path / "depth" / f"{name}.exr", "Z", np.full((60, 80), 2.0))
+        photo = Photo(name, tmp_path / f"{name}.png", Camera(80, 60, 160.0, 160.0, 40.0, 30.0), pose)
+        views.append(TrueView(photo, tmp_path, masked=False))
+    assert shift_px(true, 2.0, views) == pytest.approx(0, abs=1e-9)
+    columns, rows = np.meshgrid(np.arange(0.5, 80, 5) - 40, np.arange(0.5, 60, 5) - 30)
+    expected = 0.01 * np.median(np.hypot(columns, rows))
+    assert shift_px(true, 2.02, views) == pytest.approx(expected, rel=1e-6)
+    assert shift_px(dict(list(true.items())[:2]), 2.0, views) is None
+
+
 def test_two_cameras_tell_nothing():
     assert pose_errors(dict(list(circle(8).items())[:2]), circle(8))["position_rms"] is None
 
@@ -257,7 +275,7 @@ def test_the_page_tells_what_is_there_and_dashes_for_the_rest():
     )
     page = as_markdown(findings)
     assert rows(page, "beetle", "f/5.6", "| known |") == [
-        "| beetle | f/5.6 | known | 24 of 24 | - | - | - | 23.50 | 23.00 | 21.25 |"
+        "| beetle | f/5.6 | known | 24 of 24 | - | - | - | - | 23.50 | 23.00 | 21.25 |"
     ]
     assert rows(page, "18 of 24", "0.42, 0.00°", "1.1%")
     assert rows(page, "f/16", "too few")
