@@ -63,36 +63,10 @@ def as_json(findings: Findings) -> dict[str, Any]:
 
 _POSES_NOTE = (
     "Errors after a similarity alignment: median and largest rotation, RMS of the positions as a share of the distance "
-    "to the subject, the focal length's, and how far all of that shifts a surface point in a photo, in the median. PSNR "
-    "on recoverable pixels: *own cameras* compares each deblurred photo with the truth where the result's own camera "
-    "stands; *true cameras* renders from the true ones after the alignment, so that the shift counts; held-out views "
-    "can be had in that way alone."
-)
-_FOCUS_NOTE),
-        section("Which f-number", _shoots(findings, APERTURE_SHOOTS), _APERTURE_NOTE),
-        section("How many photos", _shoots(findings, VIEW_SHOOTS)),
-        *(_shares(scene, rows) for scene, rows in findings.shares.items()),
-    ]
-    return "\n\n".join(wrapped(block) for block in blocks if block) + "\n"
-
-
-def as_json(findings: Findings) -> dict[str, Any]:
-    """Everything, for programs."""
-    return {
-        "command": findings.command,
-        "iterations": findings.iterations,
-        "gaussians": findings.gaussians,
-        "machine": dict(findings.machine),
-        "trials": {trial.name: dict(numbers) for trial, numbers in findings.trials.items()},
-        "shares": {scene: list(rows) for scene, rows in findings.shares.items()},
-    }
-
-
-_POSES_NOTE = (
-    "Errors after a similarity alignment: median and largest rotation, RMS of the positions as a share of the "
-    "distance to the subject, and how far all of that shifts a surface point in a photo, in the median. PSNR on recoverable pixels: *own cameras* compares each deblurred photo with the truth "
-    "where the result's own camera stands; *true cameras* renders from the true ones after the alignment, so that what "
-    "remains of the poses' error shifts the picture and counts; held-out views can be had in that way alone."
+    "to the subject, the focal length's, and how far all of that shifts a surface point in a photo, in the median. "
+    "PSNR on recoverable pixels: *own cameras* compares each deblurred photo with the truth where the result's own "
+    "camera stands; *true cameras* renders from the true ones after the alignment, so that the shift counts; held-out "
+    "views can be had in that way alone."
 )
 _FOCUS_NOTE = (
     "As many photos each time. Held-out views are the same whatever the photos, and all of their pixels count in "
