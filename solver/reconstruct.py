@@ -138,9 +138,7 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             blur_scale=blur_scale,
             history=history,
         )
-        write_result(
-            output, scene, mesh, record, coverage, texture, lambda content: _report(output, content, reporter)
-        )
+        write_result(output, scene, mesh, record, coverage, texture, lambda content: _report(output, content, reporter))
     reporter.done(output)
     return output
 
@@ -258,13 +256,14 @@ def _require_place_for_result(output: Path, capture: Path) -> None:
         return
     remedy = "choose another output folder"
     if capture.exists() and output.samefile(capture):
-        raise SolverError("the output folder is the capture itself", where=output, remedy=remedy)
+        raise SolverError("the output folder is the capture itself", where=output, remedy=remedy, mend="output")
     if any(image.name not in (_PREVIEW, TEXTURE) for image in list_images(output)):
-        raise SolverError("the output folder holds photos", where=output, remedy=remedy)
+        raise SolverError("the output folder holds photos", where=output, remedy=remedy, mend="output")
     if not (output / _CHECKPOINT).exists() and not _is_result(output):
         foreign = [name for name in (_DESCRIPTION, *_FILES, *_FOLDERS) if (output / name).exists()]
         if foreign:
-            raise SolverError(f"the output folder holds {foreign[0]} of something else", where=output, remedy=remedy)
+            what = f"the output folder holds {foreign[0]} of something else"
+            raise SolverError(what, where=output, remedy=remedy, mend="output")
 
 
 def _is_result(folder: Path) -> bool:
