@@ -24,7 +24,8 @@ ROOMS = (  # in the order of the street: a room may use itself and what stands b
     "report",
     "evaluation",
 )
-FOUNDATION = {"errors", "events", "files", "config", "cancellation", "steering", "run_lock"}  # modules that every room may use
+# modules that every room may use
+FOUNDATION = {"errors", "events", "files", "config", "cancellation", "steering", "run_lock"}
 
 
 def sources(folder):

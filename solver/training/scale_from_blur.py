@@ -58,6 +58,7 @@ def scale_from_blur(
         if factor is not None:
             diameter = scene.lens.pupil_diameter(members[0]) * factor.value
             nominal = scene.lens.nominal_pupil_diameters_mm[group]
+            assert nominal is not None
             estimates.append(Estimate(nominal / diameter, factor.relative_uncertainty))
     best = combined(estimates)
     return None if best is None else Scale(best.value, "blur", best.relative_uncertainty)
