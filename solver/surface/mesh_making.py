@@ -29,7 +29,7 @@ RESOLUTIONS: dict[Preset, int] = {"draft": 160, "standard": 256, "high": 512}
 MOST_TRIANGLES = 300_000  # where nobody says how many
 
 _MOST_VOXELS = 64_000_000  # 10 bytes each, and what marching cubes needs
-_LEAST_PIXELS = 0.5  # that a voxel is wide: less has nothing to tell
+_LEAST_PIXELS = 1.0  # of a photo, that a voxel is wide: less has nothing to tell
 _BLENDING = Blending(interpolate=True)
 _FINER = 2  # times as many pixels along a side as the photo has
 _LONGEST_PX = 2000  # of a rendering: larger ones tell nothing more
@@ -126,7 +126,8 @@ def fuse(
     box = box_of(own, whole)
     if box is None:
         return None
-    field = Field.empty(box.low, box.high, box.voxel(options.resolution, own), _BLENDING)
+    pixel = _footprint([view.photo for view in views], own)
+    field = Field.empty(box.low, box.high, box.voxel(options.resolution, pixel), _BLENDING)
     for view in own:
         field.add(view.photo, view.depth)
     for done, view in enumerate(further, start=1):
@@ -220,13 +221,13 @@ class Box:
     high: np.ndarray  # [3]
     subject_size: float  # the longest side of what most photos have in common, scene unit
 
-    def voxel(self, resolution: int, views: Sequence[DepthView]) -> float:
-        """The width of a voxel, scene unit: no finer than photos can tell, and not so many that memory runs out."""
-        footprints = [
-            np.median(view.depth[view.depth > 0]) / view.photo.camera.fx for view in views if view.depth.any()
-        ]
+    def voxel(self, resolution: int, pixel: float) -> float:
+        """The width of a voxel, scene unit: no finer than photos can tell, and not so many that memory runs out.
+
+        `pixel` is how wide one of a photo is on the surface, scene unit.
+        """
         affordable = float(np.cbrt(np.prod(self.high - self.low) / _MOST_VOXELS))
-        return max(self.subject_size / resolution, _LEAST_PIXELS * float(np.median(footprints)), affordable)
+        return max(self.subject_size / resolution, _LEAST_PIXELS * pixel, affordable)
 
 
 def box_of(views: Sequence[DepthView], whole: bool) -> Box | None:
@@ -250,6 +251,19 @@ def box_of(views: Sequence[DepthView], whole: bool) -> Box | None:
     low, high = np.percentile(common, [_OUTLIERS, 100 - _OUTLIERS], axis=0)
     margin = _MARGIN * (high - low).max()
     return Box(low - margin, high + margin, float(sides.max()))
+
+
+def _footprint(photos: Sequence[Photo], views: Sequence[DepthView]) -> float:
+    """The width of a photo's pixel on the surface, scene unit: the maps, rendered more finely, know no more than it."""
+    return float(
+        np.median(
+            [
+                np.median(view.depth[view.depth > 0]) / photo.camera.fx
+                for photo, view in zip(photos, views, strict=True)
+                if view.depth.any()
+            ]
+        )
+    )
 
 
 def places_between(photos: Sequence[Photo], centre: np.ndarray) -> list[Photo]:  # [3], world
@@ -280,16 +294,32 @@ def _halfway(first: Photo, second: Photo, centre: np.ndarray) -> Photo:  # [3], 
     return replace(first, name=f"{first.name}+{second.name}", world_to_camera=pose, mask_path=None)
 
 
-def agreement(
+def agreed(
     points: np.ndarray,  # [P, 3], world
     views: Sequence[DepthView],
     tolerance: float,  # scene unit
-) -> np.ndarray:  # [P] int64
-    """How many views see a surface at each point, give or take the tolerance."""
+    least: int = _AGREEING,
+) -> np.ndarray:  # [P] bool
+    """Whether at least so many views see a surface at each point; of few points all views are asked."""
     count = np.zeros(len(points), np.int64)
+    asking = np.arange(len(points))
     for view in views:
-        count += visibility(points, view, tolerance) > 0
-    return count
+        count[asking] += sees(points[asking], view, tolerance)
+        asking = asking[count[asking] < least]
+        if not len(asking):
+            break
+    return count >= least
+
+
+def sees(points: np.ndarray, view: DepthView, tolerance: float) -> np.ndarray:  # [P, 3], scene unit -> [P] bool
+    """Whether a view sees a surface at a point, give or take the tolerance."""
+    result = np.zeros(len(points), bool)
+    pixels, distances, inside = view.photo.project(points)
+    chosen = np.flatnonzero(inside)
+    columns, rows = pixels[chosen].astype(int).T
+    depth = view.depth[rows, columns]
+    result[chosen] = (depth > 0) & (np.abs(depth - distances[chosen]) <= tolerance)
+    return result
 
 
 def visibility(points: np.ndarray, view: DepthView, tolerance: float) -> np.ndarray:  # [P, 3], scene unit -> [P]
@@ -298,13 +328,10 @@ def visibility(points: np.ndarray, view: DepthView, tolerance: float) -> np.ndar
     In the colour of a pixel beside an edge, what is behind shows.
     """
     result = np.zeros(len(points))
-    pixels, distances, inside = view.photo.project(points)
-    chosen = np.flatnonzero(inside)
-    columns, rows = pixels[chosen].astype(int).T
-    depth = view.depth[rows, columns]
-    seen = (depth > 0) & (np.abs(depth - distances[chosen]) <= tolerance)
+    seen = np.flatnonzero(sees(points, view, tolerance))
+    columns, rows = view.photo.project(points[seen])[0].astype(int).T
     inner = minimum_filter(without_depth_edges(view.depth, view.photo.camera) > 0, size=3)
-    result[chosen] = np.where(seen, np.where(inner[rows, columns], 1, _BORDER_WEIGHT), 0)
+    result[seen] = np.where(inner[rows, columns], 1, _BORDER_WEIGHT)
     return result
 
 
@@ -312,7 +339,8 @@ def only_covered(view: DepthView, seen: Sequence[DepthView], tolerance: float) -
     """The depth map without the pixels whose surface fewer than two of the photos see."""
     rows, columns = np.nonzero(view.depth)
     points = view.photo.unproject(rows, columns, view.depth[rows, columns])
-    covered = agreement(points, seen, tolerance) >= min(_AGREEING, len(seen))
+    nearest = sorted(seen, key=lambda other: float(np.linalg.norm(other.photo.centre - view.photo.centre)))
+    covered = agreed(points, nearest, tolerance, min(_AGREEING, len(seen)))
     depth = np.zeros_like(view.depth)
     depth[rows[covered], columns[covered]] = view.depth[rows[covered], columns[covered]]
     return replace(view, depth=depth)

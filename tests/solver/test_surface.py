@@ -2,6 +2,7 @@
 """Depth maps of scenes that are known exactly, fused into a mesh."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from solver.surface import mesh_making
 from solver.surface.mesh_making import (
     DepthView,
     MeshOptions,
-    agreement,
+    agreed,
     only_covered,
     places_between,
     simplified,
@@ -261,7 +262,8 @@ def test_confidence_counts_the_views_that_see_a_vertex(sphere):
             depth = depths[photo.name][row, column]
             slow[index] += depth > 0 and abs(depth - local[2]) <= tolerance
     views = [DepthView(photo, depths[photo.name]) for photo in photos]
-    np.testing.assert_array_equal(agreement(sphere.vertices[:200], views, tolerance), slow)
+    for least in (1, 2, 5):
+        np.testing.assert_array_equal(agreed(sphere.vertices[:200], views, tolerance, least), slow >= least)
     assert sphere.confidence.shape == (len(sphere.vertices),)
     assert 1 <= np.median(sphere.confidence) <= 10
 
@@ -305,6 +307,19 @@ def test_places_between_tell_only_what_photos_see():
     alone = mesh_making.fuse(views, seen, MeshOptions(48))
     more = mesh_making.fuse(views, seen, MeshOptions(48), further=[DepthView(below, sphere_depth(below))] * 4)
     assert more.vertices[:, 2].min() == pytest.approx(alone.vertices[:, 2].min(), abs=0.01)
+
+
+def test_a_mesh_is_no_finer_than_the_pixels_of_the_photos():
+    """However finely depth was rendered: between two pixels there is nothing to tell."""
+    photos = ring()
+    fine = [replace(photo, camera=CAMERA.resized(2 * CAMERA.width, 2 * CAMERA.height)) for photo in photos]
+    views = [view_of_depth(photo, sphere_depth(photo)) for photo in photos]
+    own = [DepthView(photo, sphere_depth(photo)) for photo in fine]
+    mesh = mesh_making.fuse(views, own, MeshOptions(1000))
+    pixel = (DISTANCE - RADIUS) / CAMERA.fx
+    assert np.abs(np.linalg.norm(mesh.vertices, axis=1) - RADIUS).mean() < 0.2 * pixel
+    area = trimesh.Trimesh(mesh.vertices, mesh.faces).area
+    assert len(mesh.faces) < 3 * area / pixel**2  # marching cubes makes two to three triangles a voxel
 
 
 def test_masks_hold_for_places_between_too():
