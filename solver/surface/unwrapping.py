@@ -19,7 +19,7 @@ _VOTES = 20  # rounds in which faces listen to their neighbours' choice, which s
 _VOTE = 0.4  # what a neighbour's choice is worth, as a cosine
 _STEEPEST = 0.1  # least cosine between a face's own normal and its axis, unless no axis has more
 _MOST_LAYERS = 64  # of a chart, one behind the other; what is hidden by more is left lying on top
-_CELLS = 1 << 22  # of the grids in which hidden faces are looked for, over all charts
+_CELLS_PER_FACE = 14  # of the grids in which hidden faces are looked for, on average
 _LEAST_AREA = 1e-5  # of the mean: flatter faces get one place of a neighbour's
 _PACKED_SIZE = 2048  # texels; larger textures have the same layout
 _PADDING = 6  # texels of a packed image between charts
@@ -66,7 +66,7 @@ def unwrap(
     packed = _pack(places[broad], faces[broad], charts, min(size, _PACKED_SIZE))
     progress(3, steps)
     index = np.cumsum(broad) - 1  # of a face among the broad ones
-    beside = index[np.asarray(neighbours.multiply(broad[None]).tocsr().argmax(axis=1)).ravel()].clip(min=0)
+    beside = index[_first_of(neighbours, broad)].clip(min=0)
     coordinates = np.where(broad[:, None, None], packed[index], packed[beside].mean(1, keepdims=True))
     progress(4, steps)
     return Unwrapping(coordinates, charts[np.where(broad, index, beside)])
@@ -89,6 +89,16 @@ def _neighbours(faces: np.ndarray) -> csr_matrix:  # [F, 3] -> [F, F]
     a, b = order[pairs] // 3, order[pairs + 1] // 3
     ones = np.ones(2 * len(a), np.float32)
     return coo_matrix((ones, (np.concatenate([a, b]), np.concatenate([b, a]))), shape=(len(faces), len(faces))).tocsr()
+
+
+def _first_of(neighbours: csr_matrix, wanted: np.ndarray) -> np.ndarray:  # [F, F], [F] bool -> [F]
+    """A neighbour of each face that is wanted, and face 0 where there is none."""
+    left = neighbours.multiply(wanted[None]).tocsr()
+    left.eliminate_zeros()
+    found = np.zeros(len(wanted), np.int64)
+    some = np.diff(left.indptr) > 0
+    found[some] = left.indices[left.indptr[:-1][some]]
+    return found
 
 
 def _choose_axes(
@@ -145,7 +155,7 @@ def _charts(
     from solver.surface.texture_kernels import hidden_faces
 
     charts = _connected(neighbours, choice)
-    cell = float(np.sqrt(_signed_areas(places).sum() / _CELLS))
+    cell = float(np.sqrt(_signed_areas(places).mean() / _CELLS_PER_FACE))
     checked = np.ones(len(places), bool)
     for _ in range(_MOST_LAYERS):
         hidden = hidden_faces(places, charts, heights, checked, cell)
