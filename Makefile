@@ -7,13 +7,18 @@ DIST := dist
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types extension lock check-environment lpips setup clean
+.PHONY: demo test test-blender lint types extension lock check-environment lpips setup clean
 
 demo: setup
 	$(BIN)/python scripts/demo.py --output demo
 
 test: lint types
 	$(BIN)/python -m pytest
+
+# The extension in a real window, with pictures in build/window/: BLENDER=/path/to/blender [SOLVER_PYTHON=...] [CAPTURE=DIR].
+test-blender: setup
+	$(if $(BLENDER),,$(error say which: make test-blender BLENDER=/path/to/blender))
+	BLENDER="$(BLENDER)" SOLVER_PYTHON="$(SOLVER_PYTHON)" CAPTURE="$(CAPTURE)" $(BIN)/python -m pytest -x tests/window
 
 lint: setup
 	$(BIN)/ruff check .
