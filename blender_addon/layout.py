@@ -5,13 +5,15 @@ import blf
 import bpy
 
 MOST_LINES = 30
+MARGIN, ICON = 75, 22  # of a box in a sidebar with tabs, and of the icon before a text, in unscaled pixels
 
 
 def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
     """Draw `text` as a block of lines that fit the region; the icon stands before the first."""
     scale = bpy.context.preferences.system.ui_scale
     region = bpy.context.region
-    width = (region.width if region is not None else 300) - 75 * scale
+    margin = MARGIN if icon == "NONE" else MARGIN + ICON
+    width = (region.width if region is not None else 300) - margin * scale
     blf.size(0, bpy.context.preferences.ui_styles[0].widget.points * scale)
     lines = [line for paragraph in text.split("\n") for line in _lines(paragraph, max(width, 60))]
     if len(lines) > MOST_LINES:
@@ -23,6 +25,11 @@ def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
             column.label(text=line)
         else:
             column.label(text=line, icon=icon if index == 0 else "BLANK1")
+
+
+def capitalized(sentence: str) -> str:
+    """As a sentence begins, unless with the name of a file, which keeps its letters."""
+    return sentence[:1].upper() + sentence[1:] if sentence.partition(" ")[0].isalpha() else sentence
 
 
 def _lines(text: str, width: float) -> list[str]:

@@ -7,7 +7,7 @@ import bpy
 
 from . import import_result, job, presentation, previews
 from .capture_check import Inspection, Summary
-from .layout import wrapped
+from .layout import capitalized, wrapped
 from .preferences import solver_python
 
 MOST_WARNINGS = 3
@@ -112,7 +112,7 @@ class MACRO_PT_synthetic(MacroTab, bpy.types.Panel):
             return
         layout.operator("macro.render_capture", icon="RENDER_STILL")
         if rendering is not None and rendering.phase == "error":
-            wrapped(layout.box(), rendering.message, icon="ERROR")
+            wrapped(layout.box(), capitalized(rendering.message), icon="ERROR")
         elif rendering is not None and rendering.phase == "done":
             layout.operator("macro.reconstruct_rendered", icon="OUTLINER_OB_POINTCLOUD")
 
@@ -181,7 +181,7 @@ def _draw_inspection(layout: bpy.types.UILayout, settings: bpy.types.PropertyGro
     if found.phase == "running":
         box.progress(factor=found.fraction, type="BAR", text=found.title)
     elif found.phase == "error":
-        wrapped(box, found.message, icon="ERROR")
+        wrapped(box, capitalized(found.message), icon="ERROR")
     elif found.summary is not None:
         _draw_summary(box, found, found.summary)
 
@@ -206,7 +206,7 @@ def _draw_summary(box: bpy.types.UILayout, found: Inspection, summary: Summary) 
     if summary.unusable:
         facts.label(text=f"{summary.unusable} files that cannot be read", icon="BLANK1")
     for advice in summary.advice[:MOST_WARNINGS]:
-        wrapped(box, advice, icon="INFO")
+        wrapped(box, capitalized(advice), icon="INFO")
     if len(summary.advice) > MOST_WARNINGS:
         box.label(text=f"and {len(summary.advice) - MOST_WARNINGS} more, on the contact sheet", icon="BLANK1")
 
@@ -247,7 +247,7 @@ def _draw_end(layout: bpy.types.UILayout, run: job.Job) -> None:
         row.operator("macro.open_log", text="", icon="TEXT", emboss=False)
     row.operator("macro.dismiss", text="", icon="X", emboss=False)
     if run.phase == "error":
-        wrapped(box, run.message)
+        wrapped(box, capitalized(run.message))
     if run.mend == "solver":
         box.operator("macro.open_preferences", text="Set the Solver Up", icon="PREFERENCES")
     elif run.mend in MENDS:
@@ -262,7 +262,7 @@ def _draw_end(layout: bpy.types.UILayout, run: job.Job) -> None:
 
 def _draw_warnings(layout: bpy.types.UILayout, run: job.Job) -> None:
     for warning in run.warnings[:MOST_WARNINGS]:
-        wrapped(layout, warning, icon="INFO")
+        wrapped(layout, capitalized(warning), icon="INFO")
     if len(run.warnings) > MOST_WARNINGS:
         layout.label(text=f"and {len(run.warnings) - MOST_WARNINGS} more, in the log", icon="BLANK1")
 

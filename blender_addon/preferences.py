@@ -8,7 +8,7 @@ from . import environment, installation, job
 from .environment import size_text
 from .errors import MacroError
 from .installation import PACKAGE
-from .layout import wrapped
+from .layout import capitalized, wrapped
 from .properties import folder_options
 from .solver_process import default_python
 
@@ -121,7 +121,7 @@ class MacroPreferences(bpy.types.AddonPreferences):
         row = layout.row()
         row.label(text=text, icon=icon)
         if failed is not None and failed.phase == "error":
-            wrapped(layout, _capitalized(failed.message), icon="CANCEL")
+            wrapped(layout, capitalized(failed.message), icon="CANCEL")
         if state == "ready":
             row.operator("macro.test_solver", text="Test", icon="CHECKMARK")
             row.operator("macro.delete_solver", text="Delete", icon="TRASH")
@@ -160,7 +160,7 @@ class MacroPreferences(bpy.types.AddonPreferences):
         reason = "" if self.device != "auto" else f" ({found.machine.reason})"
         _fact(column, "Computes on", ("the NVIDIA card" if device == "cuda" else "the processor") + reason)
         if found.fault:
-            wrapped(layout, _capitalized(found.fault), icon="ERROR")
+            wrapped(layout, capitalized(found.fault), icon="ERROR")
         if not bpy.app.online_access and not self.wheels:
             wrapped(layout, f"{installation.OFFLINE}; {installation.ALLOW}.", icon="INTERNET_OFFLINE")
             row = layout.row()
@@ -211,11 +211,6 @@ def draw_setup(layout: bpy.types.UILayout) -> None:
     text, icon, button = STATES[state]
     wrapped(box, f"{text}.", icon=icon)
     box.operator("macro.open_preferences", text=f"{button}…" if button else "Open Preferences", icon="PREFERENCES")
-
-
-def _capitalized(sentence: str) -> str:
-    """As a sentence begins; paths keep their letters."""
-    return sentence[:1].upper() + sentence[1:]
 
 
 def _fact(layout: bpy.types.UILayout, name: str, text: str) -> None:
