@@ -434,8 +434,10 @@ def _import_finished(job: Job) -> None:
 
 
 def redraw() -> None:
-    """Have the sidebars and the preferences drawn again."""
+    """Have the sidebars and the preferences drawn again, and not the 3D views, which may be slow."""
+    parts = {"VIEW_3D": ("UI",), "PREFERENCES": ("WINDOW",)}
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in ("VIEW_3D", "PREFERENCES"):
-                area.tag_redraw()
+            for region in area.regions:
+                if region.type in parts.get(area.type, ()):
+                    region.tag_redraw()

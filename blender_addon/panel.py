@@ -41,7 +41,8 @@ class MACRO_PT_reconstruct(MacroTab, bpy.types.Panel):
         row = column.row(align=True)
         row.prop(settings, "capture")
         row.operator("macro.inspect", text="", icon="VIEWZOOM")
-        _draw_inspection(layout, settings)
+        if run is None:
+            _draw_inspection(layout, settings)
         column = _settings_column(layout)
         column.prop(settings, "output")
         column.prop(settings, "preset")
