@@ -117,13 +117,13 @@ class BlenderWindow:
         self._settle()
         self.run("view()[2].active_panel_category = 'Macro'; view()[1].tag_redraw()")
         self._settle()
-        left, right, middle = self.ask(
-            "[view()[2].x, view()[2].x + view()[2].width, view()[2].y + view()[2].height // 3]"
+        left, right, height = self.ask(
+            "[view()[2].x, view()[2].x + view()[2].width, view()[2].y + int(0.9 * view()[2].height)]"
         )
-        self.move(left + 1, middle)
+        self.move(left - 2, height)
         self._xdotool("mousedown", "1")
         for place in (left - 10, left - 30, right - width_px):
-            self.move(place, middle)
+            self.move(place, height)
         self._xdotool("mouseup", "1")
         self._settle()
 

@@ -147,7 +147,8 @@ def begin(window, capture, output, **values):
 
 def test_an_error_stays_with_the_button_that_mends_it(window, capture, folder):
     (folder / "holiday").mkdir()
-    (folder / "holiday" / "diary.txt").write_text("not ours")
+    photo = min((capture / "images").iterdir())
+    shutil.copy(photo, folder / "holiday")
     begin(window, capture, folder / "holiday", iterations=5)
     window.wait_for("job().latest().phase == 'error'", RUN_S)
     assert window.ask("job().latest().mend") == "output"
@@ -157,7 +158,7 @@ def test_an_error_stays_with_the_button_that_mends_it(window, capture, folder):
     window.wait_for("job().latest().phase == 'done'", RUN_S)
     assert window.ask("str(job().latest().output)") == str(folder / "holiday-2")
     assert window.ask("'holiday-2' in bpy.data.collections")
-    assert [path.name for path in (folder / "holiday").iterdir()] == ["diary.txt"]
+    assert [path.name for path in (folder / "holiday").iterdir()] == [photo.name]
 
 
 def test_a_run_is_watched_paused_and_finished_early(window, capture, folder):
