@@ -3,6 +3,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,15 @@ from solver.capture.types import Photo
 from solver.errors import SolverError
 from solver.events import Reporter
 from solver.export.load import load_reconstruction
-from solver.export.meshes import TEXTURE, mesh_entry, write_mesh
+from solver.export.meshes import mesh_entry, remove_mesh, write_mesh
 from solver.files import read_json, require_writable_folder, write_json
+from solver.report.page import PAGE, report
+from solver.run_lock import only_run_in
 from solver.surface.coverage import cover_vertices
 from solver.surface.depth_views import render_sharp
 from solver.surface.mesh_making import MeshOptions, make_mesh
 from solver.surface.texture import bake, texture_views
+from solver.training.reconstruction import Reconstruction
 
 _BOUNDS = {"triangles": (4, 100_000_000), "texture_size": (0, 8192), "resolution": (8, 4096)}
 
@@ -30,7 +34,9 @@ def remesh(
     close_holes: bool = False,
     resolution: int | None = None,
 ) -> None:
-    """Replace a result's mesh, texture and what `result.json` says of them; everything else stays as it is.
+    """Replace a result's mesh, texture, what `result.json` says of them, and its report; all else stays as it is.
+
+    While files are replaced the result says that it has no mesh, so that an end half way leaves nothing that is wrong.
 
     Args:
         result: the folder.
@@ -43,7 +49,7 @@ def remesh(
     What is None is as the run's settings have it.
 
     Raises:
-        SolverError: the result is not whole, or a number is out of its range.
+        SolverError: the result is not whole, a number is out of its range, or a run writes to the folder.
     """
     given = {"triangles": triangles, "texture_size": texture_size, "resolution": resolution}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -53,22 +59,35 @@ def remesh(
             raise SolverError(f"{name.replace('_', ' ')} is {value}", remedy=f"choose a number from {low} to {high}")
     scene = load_reconstruction(result)
     require_writable_folder(result)
-    description = read_json(result / "result.json", "the result's description")
     options = MeshOptions.of(scene.settings)
     options = replace(options, close_holes=close_holes or options.close_holes, **chosen)
+    with only_run_in(result):
+        description = read_json(result / "result.json", "the result's description")
+        used = [not photo["held_out"] for photo in description["photos"]]
+        entry = _replace(result, scene, used, description, options, reporter)
+        write_json(result / "result.json", {**description, "mesh": entry})
+        _renew_report(result, scene.capture.photos, reporter)
+    reporter.done(result)
 
+
+def _replace(
+    result: Path,
+    scene: Reconstruction,
+    used: list[bool],
+    description: dict[str, Any],
+    options: MeshOptions,
+    reporter: Reporter,
+) -> dict[str, Any] | None:
+    """Make the mesh and replace its files; returns what `result.json` is to say of it."""
     reporter.stage("surface", "Making the surface")
     masks = _masks(scene.capture.photos, reporter)
     views = [render_sharp(scene, photo) for photo in scene.capture.photos]
-    used = [not photo["held_out"] for photo in description["photos"]]
     mesh = make_mesh(scene, views, masks, options, reporter.progress)
     if mesh is None:
         reporter.warning("No surface was found; the result has splats and images only")
         write_json(result / "result.json", {**description, "mesh": None})
-        for name in ("mesh.glb", "mesh.ply", TEXTURE):
-            (result / name).unlink(missing_ok=True)
-        reporter.done(result)
-        return
+        remove_mesh(result)
+        return None
 
     texture = None
     if options.texture_size:
@@ -77,9 +96,22 @@ def remesh(
 
     reporter.stage("coverage", "Looking for what no photo holds in focus")
     coverage = cover_vertices(scene, views, masks, used, mesh, reporter.progress)
+    write_json(result / "result.json", {**description, "mesh": None})
     write_mesh(result, mesh, scene.capture.unit_mm, coverage.attributes, texture)
-    write_json(result / "result.json", {**description, "mesh": mesh_entry(mesh, texture)})
-    reporter.done(result)
+    return mesh_entry(mesh, texture)
+
+
+def _renew_report(result: Path, photos: tuple[Photo, ...], reporter: Reporter) -> None:
+    """Let an earlier report tell of the new mesh, unless photos that it shows are gone."""
+    if not (result / PAGE).exists():
+        return
+    if not all(photo.image_path.is_file() for photo in photos):
+        reporter.warning(
+            "The report tells of the earlier mesh still, since photos that it shows are gone"
+        )
+        return
+    reporter.stage("report", "Writing the report")
+    report(result, reporter.progress)
 
 
 def _masks(photos: tuple[Photo, ...], reporter: Reporter) -> list[np.ndarray | None]:

@@ -190,6 +190,12 @@ def write_mesh(
     write_ply(folder / "mesh.ply", mesh, {**mesh.attributes, **(attributes or {})}, texture)
 
 
+def remove_mesh(folder: Path) -> None:
+    """Remove what an earlier run left of a mesh, where the result has none."""
+    for name in ("mesh.glb", "mesh.ply", TEXTURE):
+        (folder / name).unlink(missing_ok=True)
+
+
 def mesh_entry(mesh: Mesh, texture: Texture | None) -> dict[str, Any]:
     """What `result.json` says of a mesh."""
     return {

@@ -16,7 +16,7 @@ import solver
 from solver.capture.transforms import write_transforms
 from solver.capture.types import Photo, Scale
 from solver.export.images import write_exr, write_png
-from solver.export.meshes import mesh_entry, write_mesh
+from solver.export.meshes import mesh_entry, remove_mesh, write_mesh
 from solver.export.splats import write_splats
 from solver.files import write_json
 from solver.fusion.views import SharpView
@@ -114,7 +114,9 @@ def write_result(
     """
     splats, vertices = (None, None) if coverage is None else (coverage.splats, coverage.vertices)
     write_splats(folder / "splats.ply", scene.gaussians, splats.attributes if splats else None)
-    if mesh is not None:
+    if mesh is None:
+        remove_mesh(folder)
+    else:
         write_mesh(folder, mesh, scene.capture.unit_mm, vertices.attributes if vertices else None, texture)
     write_transforms(
         folder / "transforms.json",

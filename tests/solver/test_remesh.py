@@ -11,7 +11,10 @@ import trimesh
 from plyfile import PlyData
 
 from solver.cli import main
+from solver.errors import Cancelled
 from solver.evaluation.evaluate import evaluate
+from solver.report.charts import number
+from solver.run_lock import only_run_in
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def result(trained, tmp_path) -> Path:
 
 
 def files_besides_mesh(folder: Path) -> dict[str, bytes]:
-    own = {"mesh.ply", "mesh.glb", "texture.png", "result.json"}
+    own = {"mesh.ply", "mesh.glb", "texture.png", "result.json", "report.html"}
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and p.name not in own}
 
 
@@ -62,6 +65,49 @@ def test_a_result_gets_a_mesh_and_nothing_else_changes(result):
     confidence = ply["vertex"].data["confidence"]
     assert 1 <= np.median(confidence) <= 10 and (confidence == np.round(confidence)).all()
     assert len(trimesh.load(result / "mesh.glb", force="mesh").faces) == mesh["faces"]
+
+
+def test_the_report_tells_of_the_new_mesh_as_long_as_there_are_photos(result, capsys):
+    page = result / "report.html"
+    assert "splats only" in page.read_text(encoding="utf-8")
+    coarse = ["mesh", str(result), "--texture-size", "0", "--resolution", "20"]
+    assert main(coarse) == 0
+    faces = json.loads((result / "result.json").read_text())["mesh"]["faces"]
+    told = page.read_text(encoding="utf-8")
+    assert f"{number(faces)} faces" in told and "splats only" not in told
+
+    description = json.loads((result / "result.json").read_text())
+    cameras = (result / "transforms.json").read_text()
+    for photo in description["photos"]:
+        cameras = cameras.replace(photo["image"], photo["image"] + "-gone")
+        photo["image"] += "-gone"
+    (result / "result.json").write_text(json.dumps(description))
+    (result / "transforms.json").write_text(cameras)
+    assert main([*coarse, "--triangles", "100"]) == 0
+    assert page.read_text(encoding="utf-8") == told
+    assert "report tells of the earlier mesh" in capsys.readouterr().err
+
+
+def test_a_mesh_that_ends_half_way_is_none(result, monkeypatch):
+    """Files of two meshes must not be taken for one: as long as they are replaced there is none."""
+    coarse = ["mesh", str(result), "--texture-size", "0", "--resolution", "20"]
+    assert main(coarse) == 0
+    assert json.loads((result / "result.json").read_text())["mesh"] is not None
+
+    def full(*arguments):
+        raise Cancelled
+
+    monkeypatch.setattr("solver.export.meshes.write_ply", full)
+    assert main([*coarse, "--triangles", "100"]) == 130
+    assert json.loads((result / "result.json").read_text())["mesh"] is None
+
+
+def test_no_mesh_is_made_while_a_run_writes_to_the_folder(result, capsys):
+    before = (result / "result.json").read_bytes()
+    with only_run_in(result):
+        assert main(["mesh", str(result), "--texture-size", "0", "--resolution", "20"]) == 1
+    assert "another run" in capsys.readouterr().err
+    assert (result / "result.json").read_bytes() == before
 
 
 def test_a_closed_mesh_is_a_solid(result):
