@@ -30,6 +30,7 @@ from .runs import Origin, Run
 from .solver_process import Outcome, Request
 
 TICK_S = 0.2
+ADOPTION_DELAY_S = 1.0  # after the start
 Phase = Literal["waiting", "running", "paused", "finishing", "cancelling", "done", "error", "cancelled"]
 AT_WORK = ("running", "paused", "finishing", "cancelling")
 
@@ -255,6 +256,11 @@ def _start(job: Job) -> None:
         job.fail(error.sentence, mend="solver")
         raise
     job.phase, job.log_path = "running", job.run.log_path
+
+
+def adopt_soon() -> None:
+    """Have `adopt_all` called when Blender is up; the file that it was started with is read before that."""
+    bpy.app.timers.register(adopt_all, first_interval=ADOPTION_DELAY_S, persistent=True)
 
 
 def adopt_all() -> None:

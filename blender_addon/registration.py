@@ -18,8 +18,6 @@ from . import (
     synthetic_operators,
 )
 
-ADOPTION_DELAY_S = 1.0  # after the start, when Blender has read its file
-
 CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
@@ -52,7 +50,7 @@ def register() -> None:
     _add_shortcut()
     preferences.note_what_happens_at_exit()
     if not bpy.app.background:
-        bpy.app.timers.register(job.adopt_all, first_interval=ADOPTION_DELAY_S)
+        job.adopt_soon()
     atexit.register(job.end_at_exit)
     atexit.register(installation.end_all)
 
