@@ -18,11 +18,13 @@ from mathutils import Matrix
 
 from . import materials
 from .camera import BlenderCamera, blender_camera, blender_unit
+from .errors import MacroError
 from .import_options import ImportOptions, chosen
 from .result_files import PhotoView, Result, Splats, Surface, read_result
 
 RESULT_KEY = "macro_result"  # on everything that was imported: path of the result folder
-PART_KEY = "macro_part"  # "mesh", "splats", "cameras" or "camera"
+PART_KEY = "macro_part"  # "mesh", "splats", "cameras", "camera" or `CROP_PART`
+CROP_PART = "crop"  # the box outside of which no splats are drawn
 PHOTO_KEY = "macro_photo"  # on a camera: the photo's name
 SIZE_KEY = "macro_size"  # on a result's collection: how large the subject is, metres; absent where unknown
 RESOLUTION_KEY = "macro_resolution"  # on a camera: the photo's size, px
@@ -54,13 +56,14 @@ def import_result(
         The collection that holds everything, named after the folder.
 
     Raises:
-        MacroError: the folder is not a whole, undamaged result.
+        MacroError: the folder is not a whole, undamaged result, or what an earlier import made is being edited.
     """
     result = chosen(read_result(folder), options or ImportOptions())
     scene = scene or context.scene
     unit = blender_unit(result.unit_mm, scene.unit_settings.scale_length)
 
     collection = _result_collection(result)
+    _refuse_to_disturb(collection)
     new_here = collection not in scene.collection.children_recursive
     if new_here:
         scene.collection.children.link(collection)
@@ -167,6 +170,18 @@ def _result_collection(result: Result) -> bpy.types.Collection:
     return collection
 
 
+def _refuse_to_disturb(collection: bpy.types.Collection) -> None:
+    """Blender keeps the data of an object in edit mode, and other modes would lose what was done in them.
+
+    Raises:
+        MacroError: something of the result is in another mode than object mode.
+    """
+    ours = (item for item in collection.all_objects if RESULT_KEY in item)
+    busy = next((item for item in ours if item.mode != "OBJECT"), None)
+    if busy is not None:
+        raise MacroError(f"{busy.name} is being edited", remedy="return to Object Mode, and import the result again")
+
+
 def _part_collection(collection: bpy.types.Collection, result: Result, part: str, title: str) -> bpy.types.Collection:
     """The part's collection, made where it is missing."""
     existing = part_of(collection, part)
@@ -183,7 +198,7 @@ def _remove_part(collection: bpy.types.Collection, result: Result, part: str) ->
     child = part_of(collection, part)
     if child is None:
         return
-    for item in _ours(child, result, part):
+    for item in _ours(child, result, part) + (_ours(child, result, CROP_PART) if part == "splats" else []):
         _remove(item)
     if not child.objects and not child.children:
         bpy.data.collections.remove(child)
@@ -254,8 +269,14 @@ def _mesh(result: Result, surface: Surface, unit: float, old: bpy.types.Mesh | N
     mesh.update(calc_edges=True)
     mesh.validate()
     mesh.shade_smooth()
+    worn = old.materials[0] if old is not None and materials.OWN_MATERIAL_KEY in old else None
+    if old is not None and worn is not None:
+        old.materials[0] = old[materials.OWN_MATERIAL_KEY]
     for material in _surface_materials(result, surface, old):
         mesh.materials.append(material)
+    if worn is not None and surface.coverage:
+        mesh[materials.OWN_MATERIAL_KEY] = mesh.materials[0]
+        mesh.materials[0] = worn
     return mesh
 
 

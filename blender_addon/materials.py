@@ -20,6 +20,7 @@ PROXY_SUBDIVISIONS = 2  # a ball of 80 triangles
 PROXY_INRADIUS = 0.934  # of circumradius 1
 ROUGHNESS = 0.8
 CROP, CROP_BOX = "Crop", "Crop Box"  # inputs of the splats' modifier
+OWN_MATERIAL_KEY = "macro_own_material"  # on a mesh that shows coverage: what it wore before
 TEXTURED_KEY = "macro_textured"  # on a surface's material: whether it was made for a texture
 
 

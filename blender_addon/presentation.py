@@ -7,10 +7,9 @@ import bpy
 
 from . import import_result, materials
 from .errors import MacroError
-from .import_result import PART_KEY, PHOTO_KEY, RESULT_KEY
+from .import_result import CROP_PART, PART_KEY, PHOTO_KEY, RESULT_KEY
+from .materials import OWN_MATERIAL_KEY
 
-BOX_PART = "crop"  # the crop box, among the parts of a result
-OWN_MATERIAL_KEY = "macro_own_material"  # on a mesh that shows coverage: what it wore before
 MARGIN = 1.05
 
 
@@ -31,10 +30,10 @@ def crop(collection: bpy.types.Collection) -> bpy.types.Object:
     box_of = import_result.corners(collection)
     if box_of is None or not {materials.CROP, materials.CROP_BOX} <= sockets.keys():
         raise MacroError("these splats were imported by an older version", remedy="remove them, and import again")
-    box = next((item for item in part.objects if item.get(PART_KEY) == BOX_PART), None)
+    box = next((item for item in part.objects if item.get(PART_KEY) == CROP_PART), None)
     if box is None:
         box = bpy.data.objects.new(f"{collection.name} crop", None)
-        box[RESULT_KEY], box[PART_KEY] = collection[RESULT_KEY], BOX_PART
+        box[RESULT_KEY], box[PART_KEY] = collection[RESULT_KEY], CROP_PART
         box.empty_display_type = "CUBE"
         part.objects.link(box)
     low, high = box_of

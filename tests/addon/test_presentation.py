@@ -131,6 +131,47 @@ def test_coverage_is_shown_and_taken_back(blender, imported):
     assert not presentation.coverage_is_shown(imported)
 
 
+def test_coverage_stays_shown_when_the_result_is_imported_again(blender, imported, result_folder):
+    from blender_addon import import_result, presentation
+
+    own = mesh_of(imported).data.materials[0]
+    presentation.show_coverage(imported, True)
+    heat_map = mesh_of(imported).data.materials[0]
+    for _ in range(2):
+        import_result.import_result(blender.context, result_folder)
+        assert presentation.coverage_is_shown(imported)
+        assert list(mesh_of(imported).data.materials) == [heat_map]
+    presentation.show_coverage(imported, False)
+    assert list(mesh_of(imported).data.materials) == [own]
+
+
+def test_the_crop_box_goes_with_the_splats_and_stays_as_long_as_they_do(blender, imported, result_folder):
+    from blender_addon import import_result, presentation
+
+    box = presentation.crop(imported)
+    box.scale *= 0.5
+    scale = tuple(box.scale)
+    import_result.import_result(blender.context, result_folder)
+    assert tuple(box.scale) == scale
+    import_result.import_result(blender.context, result_folder, options=ImportOptions(splats=False))
+    assert import_result.part_of(imported, "splats") is None
+    assert not [item for item in blender.data.objects if item.type == "EMPTY"]
+
+
+def test_what_is_being_edited_is_not_imported_over(blender, imported, result_folder):
+    from blender_addon import import_result
+
+    blender.context.view_layer.objects.active = item = mesh_of(imported)
+    meshes = len(blender.data.meshes)
+    blender.ops.object.mode_set(mode="EDIT")
+    with pytest.raises(MacroError, match="mesh is being edited; return to Object Mode"):
+        import_result.import_result(blender.context, result_folder)
+    blender.ops.object.mode_set(mode="OBJECT")
+    assert len(blender.data.meshes) == meshes
+    assert import_result.import_result(blender.context, result_folder) == imported
+    assert mesh_of(imported) == item
+
+
 def test_colors_of_coverage_are_those_of_the_circles(blender, tmp_path):
     """Rendered: a plane whose left half was in focus, whose right half was lost, and one that nobody saw."""
     from blender_addon import materials
