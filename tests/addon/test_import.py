@@ -33,10 +33,13 @@ def attribute(item, name, member, width):
 
 
 def dump(value, depth=0):
-    """Every property of a Blender struct that the interface can show, recursively where it owns the value."""
+    """Every property of a Blender struct that the interface can show, recursively where it owns the value.
+
+    Not those of `uv_sculpt`: reading its palette crashes Blender 4.2.
+    """
     found = {}
     for prop in value.bl_rna.properties:
-        if prop.identifier in ("rna_type", "session_uid", "users", "is_evaluated"):
+        if prop.identifier in ("rna_type", "session_uid", "users", "is_evaluated", "uv_sculpt"):
             continue
         content = getattr(value, prop.identifier)
         if prop.type == "POINTER":
