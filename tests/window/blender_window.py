@@ -14,7 +14,7 @@ from pathlib import Path
 WIDTH, HEIGHT = 1440, 900
 START_S, ANSWER_S = 180, 60
 STEP_PX = 12  # less than a button's height
-MIDDLE, ICONS = (0.45,), (0.84, 0.78, 0.72, 0.66)  # where across the sidebar wide buttons and small ones are
+MIDDLE, ICONS = (0.45,), (0.83, 0.74, 0.66, 0.61)  # where across the sidebar wide buttons and small ones are
 REMOTE = Path(__file__).with_name("remote.py")
 
 
@@ -111,20 +111,11 @@ class BlenderWindow:
         """What it said last."""
         return self.log_path.read_text(encoding="utf-8", errors="replace")[-3000:]
 
-    def open_tab(self, width_px: int = 340) -> None:
-        """Show the sidebar with the tab Macro, and drag it wider, as one does with long paths."""
+    def open_tab(self) -> None:
+        """Show the sidebar with the tab Macro."""
         self.run("view()[1].spaces.active.show_region_ui = True")
         self._settle()
         self.run("view()[2].active_panel_category = 'Macro'; view()[1].tag_redraw()")
-        self._settle()
-        left, right, height = self.ask(
-            "[view()[2].x, view()[2].x + view()[2].width, view()[2].y + int(0.9 * view()[2].height)]"
-        )
-        self.move(left - 2, height)
-        self._xdotool("mousedown", "1")
-        for place in (left - 10, left - 30, right - width_px):
-            self.move(place, height)
-        self._xdotool("mouseup", "1")
         self._settle()
 
     def move(self, x: int, y: int) -> None:
