@@ -40,8 +40,8 @@ class Arguments:
 
     sections: tuple[Section, ...] = SECTIONS  # parts of the page to work on; the page shows all that is there
     scenes: tuple[str, ...] = SHARE_SCENES  # to work on, likewise
-    iterations: int = 1000  # of each reconstruction
-    gaussians: int = 15_000  # at most
+    iterations: int = 800  # of each reconstruction
+    gaussians: int = 12_000  # at most
     work: Path = ROOT / "output" / "photographing"  # captures, results and cells
     captures: Path = ROOT / "output" / "quality" / "mini" / "captures"  # of quality.py --preset mini
     page: Path = ROOT / "benchmarks" / "results" / "photographing.md"  # .json beside it
