@@ -196,7 +196,7 @@ def test_the_result_is_framed_and_undone(window):
     window.run("job().dismiss()")
     window.press('macro.frame_result(collection="beetle")', ICONS)
     window.rest()
-    window.run("view()[1].spaces.active.shading.type = 'MATERIAL'")
+    window.run("view()[1].spaces.active.shading.color_type = 'TEXTURE'")
     window.picture("12-framed")
     window.key("ctrl+z")
     window.picture("13-undone")
