@@ -231,7 +231,7 @@ def _draw_progress(layout: bpy.types.UILayout, run: job.Job) -> None:
     row.operator("macro.cancel", text="", icon="X")
     picture = previews.icon(run.preview) if run.preview is not None else 0
     if picture:
-        box.template_icon(icon_value=picture, scale=9)
+        box.template_icon(icon_value=picture, scale=10)
     _draw_warnings(box, run)
 
 
