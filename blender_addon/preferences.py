@@ -214,7 +214,7 @@ def draw_setup(layout: bpy.types.UILayout) -> None:
 
 
 def _fact(layout: bpy.types.UILayout, name: str, text: str) -> None:
-    row = layout.split(factor=0.13)
+    row = layout.split(factor=0.17)
     row.scale_y = 0.85
     row.label(text=name)
     row.label(text=text)
