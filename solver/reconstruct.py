@@ -2,7 +2,7 @@
 """A reconstruction from beginning to end: read, find poses, train, make a surface, write the result."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +20,13 @@ from solver.capture.photos import list_images
 from solver.capture.types import Capture, Scale
 from solver.config import DeviceChoice, ReconstructionSettings
 from solver.defocus.focus_plan import EQUAL_FOCUS, equal_focus_warning
-from solver.errors import SolverError
+from solver.errors import Cancelled, SolverError
 from solver.events import Reporter
 from solver.export.meshes import TEXTURE
 from solver.export.result import RunRecord, write_images, write_result
 from solver.files import no_empty_folder_left, read_json, require_writable_folder
+from solver.fusion.views import SharpView
+from solver.fusion.volume import Mesh
 from solver.rasterization import Backend, choose_backend, prepare
 from solver.report.page import PAGE, write_report
 from solver.run_lock import only_run_in
@@ -32,7 +34,7 @@ from solver.steering import Steering
 from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
 from solver.surface.mesh_making import MeshOptions, make_mesh
-from solver.surface.texture import bake, texture_views
+from solver.surface.texture import Texture, bake, texture_views
 from solver.training.held_out import psnr_of_photo
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction
@@ -89,7 +91,8 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
             raise SolverError("the optimization diverged", where=output, remedy="run again with another --seed")
 
         reporter.stage("surface", "Looking at the photos again")
-        trainer.fit_held_out(reporter.progress)
+        progress = _unless_cancelled(reporter, steering)
+        trainer.fit_held_out(progress)
         defocused = uses_defocus(job.settings)
         with single_threaded_torch(device):
             psnr = [psnr_of_photo(scene, i, p, defocused=defocused) for i, p in enumerate(trainer.photos)]
@@ -99,33 +102,24 @@ def reconstruct(job: Job, reporter: Reporter, cancellation: Cancellation | None 
         focus_varies = equal_focus_warning(scene.capture, scene.lens, trainer.training_indices) is None
         if uses_defocus(job.settings) and focus_varies:  # else blur does not tell the pupil, nor the pupil the scale
             reporter.stage("surface", "Measuring the scale from blur")
-            blur_scale = scale_from_blur(scene, trainer.photos, trainer.training_indices, reporter.progress)
+            blur_scale = scale_from_blur(scene, trainer.photos, trainer.training_indices, progress)
             _adopt_scale(scene, blur_scale, reporter)
         refinement = None if trainer.cameras is None else trainer.cameras.summary()
         history = trainer.history.curves()
         reporter.stage("surface", "Making the surface")
         del trainer  # and with it the photos and the optimizers' moments: gigabytes in a large run
         views = [render_sharp(scene, photo) for photo in scene.capture.photos]
-        mesh = None
-        if job.settings.surface:
-            mesh = make_mesh(scene, views, masks, MeshOptions.of(job.settings), reporter.progress)
-        if job.settings.surface and mesh is None:
-            reporter.warning("No surface was found; the result has splats and images only")
-
         used = [not is_held_out(index, job.settings) for index in range(len(capture.photos))]
-        texture = None
-        if mesh is not None and job.settings.texture_size:
-            reporter.stage("texture", "Painting the texture")
-            views_used = texture_views(scene, views, masks, used)
-            texture = bake(mesh, views_used, job.settings.texture_size, reporter.progress)
+        mesh, texture = _textured_mesh(scene, views, masks, used, reporter, progress)
 
         reporter.stage("coverage", "Looking for what no photo holds in focus")
-        coverage = cover(scene, views, masks, used, mesh, reporter.progress)
+        coverage = cover(scene, views, masks, used, mesh, progress)
         if uses_defocus(job.settings):
             _warn_of_focus(scene, coverage, used, reporter)
 
         reporter.stage("export", "Writing the result")
-        write_images(output, scene, views, reporter.progress, coverage)
+        (output / _DESCRIPTION).unlink(missing_ok=True)  # of a result that is gone on with: files change from here on
+        write_images(output, scene, views, progress, coverage)
         reporter.finish_stage()
         record = RunRecord(
             command=job.command,
@@ -203,6 +197,39 @@ def _trainer(
     else:
         _remove_previous_result(output)
     return trainer
+
+
+def _unless_cancelled(reporter: Reporter, steering: Steering) -> Callable[[int, int], None]:
+    """Progress after training, when nobody asks for wishes any more but the one that there be no result."""
+
+    def progress(done: int, total: int) -> None:
+        if steering.wish() == "cancel":
+            raise Cancelled
+        reporter.progress(done, total)
+
+    return progress
+
+
+def _textured_mesh(
+    scene: Reconstruction,
+    views: list[SharpView],
+    masks: list[np.ndarray | None],
+    used: list[bool],
+    reporter: Reporter,
+    progress: Callable[[int, int], None],
+) -> tuple[Mesh | None, Texture | None]:
+    """What the settings want and the scene allows of both."""
+    settings = scene.settings
+    if not settings.surface:
+        return None, None
+    mesh = make_mesh(scene, views, masks, MeshOptions.of(settings), progress)
+    if mesh is None:
+        reporter.warning("No surface was found; the result has splats and images only")
+        return None, None
+    if not settings.texture_size:
+        return mesh, None
+    reporter.stage("texture", "Painting the texture")
+    return mesh, bake(mesh, texture_views(scene, views, masks, used), settings.texture_size, progress)
 
 
 def _report(output: Path, content: dict[str, Any], reporter: Reporter) -> None:

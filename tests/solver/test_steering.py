@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,44 @@ def test_cancelling_leaves_a_checkpoint_and_no_result(job):
     assert (job.output / "checkpoint.pt").is_file()
     assert not (job.output / "result.json").exists()
     assert not (job.output / STEERING_FILE).exists()
+
+
+@pytest.mark.parametrize("stage", ["surface", "coverage", "export"])
+def test_cancelling_after_the_training_leaves_no_result_either(job, stage):
+    class Late(Steersman):
+        def stage(self, name: str, told: str) -> None:
+            super().stage(name, told)
+            if name == stage:
+                steer(self.output, "cancel")
+                time.sleep(0.01)  # until the file is looked at again
+
+    with pytest.raises(Cancelled):
+        reconstruct(job, Late(job.output, {}))
+    assert (job.output / "checkpoint.pt").is_file()
+    assert not (job.output / "result.json").exists()
+
+
+def test_a_finished_result_that_is_gone_on_with_is_none_while_its_files_change(job, monkeypatch):
+    reconstruct(job, Reporter())
+    assert (job.output / "result.json").exists()
+
+    def interrupted(*arguments):
+        raise Cancelled
+
+    monkeypatch.setattr("solver.export.result.write_transforms", interrupted)
+    with pytest.raises(Cancelled):
+        reconstruct(Job(**{**vars(job), "resume": True}), Reporter())
+    assert (job.output / "checkpoint.pt").is_file()
+    assert not (job.output / "result.json").exists()
+
+
+def test_a_mesh_that_the_resumed_result_lacks_is_removed(job):
+    reconstruct(job, Reporter())
+    for name in ("mesh.ply", "mesh.glb", "texture.png"):
+        (job.output / name).write_bytes(b"of an earlier run")
+    reconstruct(Job(**{**vars(job), "resume": True}), Reporter())
+    assert json.loads((job.output / "result.json").read_text())["mesh"] is None
+    assert not [name for name in ("mesh.ply", "mesh.glb", "texture.png") if (job.output / name).exists()]
 
 
 def test_a_pause_does_not_change_the_result(job, tmp_path):
