@@ -147,7 +147,7 @@ class MACRO_PT_result(MacroTab, bpy.types.Panel):
                 button = cell.operator("macro.show", text=text, depress=shown)
                 button.collection, button.part = collection.name, part
             row = box.row(align=True)
-            if import_result.part_of(collection, "mesh") is not None:
+            if presentation.knows_coverage(collection):
                 shown = presentation.coverage_is_shown(collection)
                 row.operator("macro.show_coverage", depress=shown).collection = collection.name
             if import_result.is_shown(context.view_layer, collection, "splats"):

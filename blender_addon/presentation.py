@@ -10,6 +10,7 @@ from .errors import MacroError
 from .import_result import CROP_PART, PART_KEY, PHOTO_KEY, RESULT_KEY
 from .materials import OWN_MATERIAL_KEY
 
+COVERAGE = "smallest_coc_px"  # attribute of a mesh
 MARGIN = 1.05
 
 
@@ -46,6 +47,12 @@ def crop(collection: bpy.types.Collection) -> bpy.types.Object:
     return box
 
 
+def knows_coverage(collection: bpy.types.Collection) -> bool:
+    """Whether there is a mesh that was told how sharply the photos saw it."""
+    item = _mesh_object(collection)
+    return item is not None and COVERAGE in item.data.attributes
+
+
 def coverage_is_shown(collection: bpy.types.Collection) -> bool:
     """Whether the mesh wears the colours of its coverage."""
     item = _mesh_object(collection)
@@ -59,7 +66,7 @@ def show_coverage(collection: bpy.types.Collection, shown: bool) -> None:
         MacroError: there is no mesh here, or it knows nothing of coverage.
     """
     item = _mesh_object(collection)
-    if item is None or "smallest_coc_px" not in item.data.attributes:
+    if item is None or not knows_coverage(collection):
         raise MacroError("there is no mesh that knows its coverage", remedy="import the result with its mesh")
     mesh = item.data
     if shown == coverage_is_shown(collection):

@@ -116,6 +116,17 @@ def test_without_splats_there_is_nothing_to_crop(blender, make_result, tmp_path)
         presentation.crop(collection)
 
 
+def test_a_mesh_of_an_older_version_knows_no_coverage(imported):
+    from blender_addon import presentation
+
+    assert presentation.knows_coverage(imported)
+    mesh = mesh_of(imported).data
+    mesh.attributes.remove(mesh.attributes["smallest_coc_px"])
+    assert not presentation.knows_coverage(imported)
+    with pytest.raises(MacroError, match="knows its coverage"):
+        presentation.show_coverage(imported, True)
+
+
 def test_coverage_is_shown_and_taken_back(blender, imported):
     from blender_addon import presentation
 
