@@ -142,7 +142,9 @@ def _vertices(folder: Path) -> np.ndarray | None:  # [V, 3]
     import plyfile
 
     try:
-        vertices = plyfile.PlyData.read(str(folder / "mesh.ply"))["vertex"]
+        # Of known length, lists are mapped and not read one by one; a short file is refused before memory is taken.
+        three = {"face": {"vertex_indices": 3}}
+        vertices = plyfile.PlyData.read(str(folder / "mesh.ply"), known_list_len=three)["vertex"]
         positions = np.stack([vertices[axis] for axis in "xyz"], axis=1).astype(np.float64)
     except (OSError, KeyError, ValueError, plyfile.PlyParseError):
         return None

@@ -312,6 +312,16 @@ def test_the_size_is_the_meshs_in_millimetres(result):
     assert "1\u202f234 faces" in text
 
 
+def test_a_damaged_mesh_takes_no_memory_for_what_its_header_promises(result):
+    folder, content = result
+    header = ["ply", "format binary_little_endian 1.0", "element vertex 1"]
+    header += [f"property float {axis}" for axis in "xyz"]
+    header += [f"element face {10**15}", "property list uchar int vertex_indices", "end_header\n"]
+    (folder / "mesh.ply").write_bytes("\n".join(header).encode("ascii") + bytes(12 + 13))
+    content["mesh"] = {"file": "mesh.glb", "vertices": 1, "faces": 10**15}
+    assert read_facts(folder, content).vertices is None
+
+
 def test_depth_in_focus_is_that_of_the_thin_lens(result):
     folder, content = result
     facts = read_facts(folder, content)
