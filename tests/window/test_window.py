@@ -31,7 +31,7 @@ if MISSING:
 
 SETTINGS = "bpy.context.window_manager.windows[0].scene.macro_reconstruction"
 SYNTHETIC = "bpy.context.window_manager.windows[0].scene.macro_synthetic"
-RUN_S = 300  # the longest that a tiny run may take on a busy machine
+RUN_S = 1200  # the longest that a run may take on a busy machine
 
 
 @pytest.fixture(scope="module")
