@@ -125,7 +125,7 @@ def test_a_finished_result_that_is_gone_on_with_is_none_while_its_files_change(j
     reconstruct(job, Reporter())
     assert (job.output / "result.json").exists()
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **named):
         raise Cancelled
 
     monkeypatch.setattr("solver.export.result.write_transforms", interrupted)
