@@ -189,7 +189,7 @@ def test_a_run_is_watched_paused_and_finished_early(window, capture, folder):
     for name in ("beetle", "next"):
         assert window.ask(f"{name!r} in bpy.context.scene.collection.children")
     cameras = window.ask("[o.name for o in bpy.data.collections['beetle'].all_objects if o.type == 'CAMERA']")
-    assert sorted(cameras) == sorted(path.stem for path in (capture / "images").iterdir())
+    assert len(cameras) == len(list((capture / "images").iterdir()))
 
 
 def test_the_result_is_framed_and_undone(window):
