@@ -9,6 +9,8 @@ from typing import Literal
 from .runs import Run
 from .solver_process import Outcome
 
+LOG = "last-errand.log"  # the log of a reconstruction stays beside it
+
 
 @dataclass
 class Errand:
@@ -35,7 +37,7 @@ class Errand:
         if self.run.outcome is not None:
             outcome, run = self.run.outcome, self.run
             self.run = None
-            run.settle()
+            run.settle(LOG)
             self.phase, self.message = outcome.kind, outcome.message
             if outcome.kind == "done":
                 self.take_in(outcome)

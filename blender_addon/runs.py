@@ -141,7 +141,8 @@ class Run:
             time.sleep(0.05)
         if not self._has_ended():
             self._kill()
-        while self.running:
+        deadline = time.monotonic() + GRACE_AT_EXIT_S
+        while self.running and time.monotonic() < deadline:  # what cannot be killed does not keep Blender open
             for _ in self.events():
                 pass
             time.sleep(0.02)
@@ -163,13 +164,21 @@ class Run:
         self._events.close()
         self._give_up()
 
-    def settle(self) -> Path:
-        """Forget a run that has ended; its log moves to the result, if there is one. Returns where the log is now."""
+    def settle(self, kept_as: str = "last-run.log") -> Path:
+        """Forget a run that has ended.
+
+        Its log moves to the result, if there is one, or else takes the place of the last one of the name `kept_as`.
+
+        Returns:
+            Where the log is now.
+        """
         log_path = self.log_path
+        with contextlib.suppress(OSError):  # before the lock goes: another Blender would take the run for a lost one
+            (self.folder / RECORD).unlink(missing_ok=True)
         if any((self.output / name).is_file() for name in ("result.json", "checkpoint.pt")):
             target = self.output / LOG
         else:
-            target = self.folder.parent.parent / "last-run.log"
+            target = self.folder.parent.parent / kept_as
         with contextlib.suppress(OSError):
             log_path = Path(shutil.move(log_path, target))
         self._give_up()
@@ -308,6 +317,7 @@ def start_child(
 ) -> StartedRun:
     """Start any program that prints the solver's events; see `start`. Without an origin no Blender finds it again."""
     folder = storage / JOBS / f"{time.time_ns()}-{os.getpid()}"
+    owner = child = None
     try:
         folder.mkdir(parents=True)
         owner = locks.take(folder / OWNER)
@@ -319,10 +329,15 @@ def start_child(
         record = Record(str(output), str(capture), child.pid, time.time(), origin or Origin())
         if origin is not None:
             (folder / RECORD).write_text(json.dumps(asdict(record)), encoding="utf-8")
-    except MacroError:
+    except (MacroError, OSError) as error:
+        if child is not None:  # a run that is not noted would be one that nobody knows of
+            child.kill()
+            child.wait()
+        if owner is not None:
+            owner.release()
         shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except OSError as error:
+        if isinstance(error, MacroError):
+            raise
         raise MacroError(f"a job cannot be noted ({error.strerror})", where=folder) from None
     return StartedRun(folder, record, child, owner)
 

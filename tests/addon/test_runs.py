@@ -7,11 +7,13 @@ The children here are small Python programs that print events; the real solver i
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from blender_addon import locks, runs, solver_process
+from blender_addon.errands import Errand
 from blender_addon.errors import MacroError
 from blender_addon.runs import Origin, StartedRun
 from blender_addon.solver_process import Request
@@ -232,6 +234,49 @@ def test_the_log_moves_only_into_a_folder_that_the_solver_made(child, tmp_path, 
     assert "said" in log_path.read_text()
     assert log_path.parent == (tmp_path / "result" if place == "result" else tmp_path)
     assert not run.folder.exists()
+
+
+def test_the_log_of_an_errand_leaves_that_of_the_last_run(child, tmp_path):
+    run = child("print('reconstructed')")
+    run.wait(lambda _: None)
+    log = run.settle()
+    errand = Errand(run=child("print('looked')"))
+    while errand.phase == "running":
+        errand.hear()
+    assert "reconstructed" in log.read_text()
+    assert "looked" in (tmp_path / "last-errand.log").read_text()
+
+
+def test_a_run_that_cannot_be_noted_does_not_run(child, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "RECORD", "no such folder/job.json")
+    with pytest.raises(MacroError, match="cannot be noted"):
+        child("import time; time.sleep(0.5); open('alive', 'w')")
+    assert list((tmp_path / "jobs").iterdir()) == []
+    time.sleep(1.0)
+    assert not (tmp_path / "alive").exists()
+
+
+def test_a_settled_run_is_not_found_again_even_where_its_log_cannot_move(child, tmp_path):
+    in_the_way = tmp_path / "result" / "solver.log" / "solver.log"
+    in_the_way.mkdir(parents=True)
+    (tmp_path / "result" / "result.json").write_text("{}")
+    run = child("print('said')")
+    run.wait(lambda _: None)
+    assert "said" in run.settle().read_text()
+    assert runs.adopt(tmp_path) == []
+
+
+def test_what_cannot_be_killed_does_not_keep_blender_open(child, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "GRACE_AT_EXIT_S", 0.2)
+    (tmp_path / "result").mkdir()
+    first = child("pass")
+    first._child.wait()
+    first.leave()
+    (found,) = runs.adopt(tmp_path)
+    held = locks.take(tmp_path / "result" / "run.lock")  # by one who does not say who it is
+    found.end(0.1)
+    assert found.outcome is None
+    held.release()
 
 
 def test_lines_that_are_half_written_or_endless_do_no_harm(child, monkeypatch):
