@@ -43,6 +43,7 @@ class Job:
     request: Request | None = None  # what was asked for; None of a run that an earlier Blender started
     python: str = ""
     scene: int | None = None  # session_uid of the scene that the result goes to; it survives renaming and undo
+    origin: Origin = field(default_factory=Origin)  # the same scene by name, for when its file is opened again
     phase: Phase = "waiting"
     stage: str = ""
     title: str = "Starting"
@@ -103,6 +104,12 @@ class Job:
                 self.title = str(event.get("title") or event.get("name"))
                 self.done = self.total = 0
                 self.seconds_left = None
+                if self.phase == "paused":  # the wish came too late
+                    self.phase = "running"
+            case "paused" if self.phase == "running":  # by another Blender
+                self.phase = "paused"
+            case "going_on" if self.phase == "paused":
+                self.phase = "running"
             case "progress":
                 self.done, self.total = int(event.get("done") or 0), int(event.get("total") or 0)
                 left = event.get("seconds_left")
@@ -238,7 +245,8 @@ def begin(request: Request, python: str, scene: bpy.types.Scene) -> Job:
             where=request.output,
             remedy="choose another output folder, or wait for it",
         )
-    job = Job(output=request.output, request=request, python=python, scene=scene.session_uid)
+    origin = Origin(bpy.data.filepath, scene.name)
+    job = Job(output=request.output, request=request, python=python, scene=scene.session_uid, origin=origin)
     jobs[:] = [other for other in jobs if not other.is_over] + [job]
     if working() is None:
         _start(job)
@@ -248,10 +256,8 @@ def begin(request: Request, python: str, scene: bpy.types.Scene) -> Job:
 
 def _start(job: Job) -> None:
     assert job.request is not None
-    scene = _scene(job)
-    origin = Origin(bpy.data.filepath, scene.name if scene is not None else "")
     try:
-        job.run = runs.start(job.request, job.python, storage(), origin)
+        job.run = runs.start(job.request, job.python, storage(), job.origin)
     except MacroError as error:
         job.fail(error.sentence, mend="solver")
         raise
@@ -269,11 +275,11 @@ def adopt_all() -> None:
     for run in runs.adopt(storage()):
         if run.folder in known:
             continue
-        origin = run.record.origin
-        here = origin.blend_file == bpy.data.filepath
-        scene = bpy.data.scenes.get(origin.scene) if here and origin.scene else None
         job = Job(output=run.output, phase="running", run=run, log_path=run.log_path, title="Found again")
-        job.scene = scene.session_uid if scene is not None else None
+        job.origin = run.record.origin
+        if job.origin.blend_file == bpy.data.filepath:  # both may be unsaved
+            scene = bpy.data.scenes.get(job.origin.scene)
+            job.scene = scene.session_uid if scene is not None else None
         jobs.append(job)
     if working() is not None:
         _start_timer()
@@ -390,6 +396,8 @@ def _start_timer() -> None:
 
 def _tick() -> float | None:
     """Hear the solver, import what is done, start the next. Returns the seconds to the next call, None at the end."""
+    for job in [job for job in jobs if not job.is_over]:
+        _follow_scene(job)
     for job in [job for job in jobs if job.run is not None]:
         _hear(job)
     if working() is None and waiting():
@@ -415,7 +423,19 @@ def _hear(job: Job) -> None:
 
 
 def _scene(job: Job) -> bpy.types.Scene | None:
-    return next((scene for scene in bpy.data.scenes if scene.session_uid == job.scene), None)
+    """The scene that a job is for, in this session of its file or in a later one."""
+    for scene in bpy.data.scenes:
+        if scene.session_uid == job.scene:
+            return scene
+    same_file = job.origin.blend_file and job.origin.blend_file == bpy.data.filepath
+    return bpy.data.scenes.get(job.origin.scene) if same_file else None
+
+
+def _follow_scene(job: Job) -> None:
+    """Keep up with a scene that is renamed, and with a file that is saved elsewhere or opened again."""
+    scene = _scene(job)
+    if scene is not None:
+        job.scene, job.origin = scene.session_uid, Origin(bpy.data.filepath, scene.name)
 
 
 def _import_finished(job: Job) -> None:
