@@ -57,6 +57,7 @@ class Job:
     message: str = ""  # how it ended
     mend: str = ""  # what would help
     imported: bool = False
+    took_s: float | None = None  # from its start to its end
     log_path: Path | None = None
     run: Run | None = None
 
@@ -125,6 +126,7 @@ class Job:
         """Take in how the solver ended."""
         self.phase, self.message, self.mend = outcome.kind, outcome.message, outcome.mend
         if self.run is not None:
+            self.took_s = time.time() - self.run.record.started
             self.log_path = self.run.settle()
             self.run = None
 

@@ -239,9 +239,9 @@ def _draw_end(layout: bpy.types.UILayout, run: job.Job) -> None:
     box = layout.box()
     row = box.row()
     title, icon = {
-        "done": ("Finished", "CHECKMARK"),
+        "done": (f"Finished: {run.output.name}", "CHECKMARK"),
         "error": ("Something is wrong", "ERROR"),
-        "cancelled": ("Cancelled", "CANCEL"),
+        "cancelled": (f"Cancelled: {run.output.name}", "CANCEL"),
     }[run.phase]
     row.label(text=title, icon=icon)
     if run.log_path is not None:
@@ -249,6 +249,8 @@ def _draw_end(layout: bpy.types.UILayout, run: job.Job) -> None:
     row.operator("macro.dismiss", text="", icon="X", emboss=False)
     if run.phase == "error":
         wrapped(box, capitalized(run.message))
+    elif run.took_s is not None:
+        box.label(text=f"after {job.duration(run.took_s)}", icon="BLANK1")
     if run.mend == "solver":
         box.operator("macro.open_preferences", text="Set the Solver Up", icon="PREFERENCES")
     elif run.mend in MENDS:

@@ -58,6 +58,7 @@ def test_button_reconstructs_and_imports(bpy, extension, settings, panel, captur
     assert bpy.ops.macro.reconstruct() == {"FINISHED"}
 
     assert panel().phase == "done"
+    assert 0 < panel().took_s < 3600
     assert (output / "solver.log").is_file()
     sources_and_cache = {p for p in snapshot(installed).keys() - before.keys() if "__pycache__" not in p.parts}
     assert not sources_and_cache
