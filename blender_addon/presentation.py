@@ -41,10 +41,19 @@ def crop(collection: bpy.types.Collection) -> bpy.types.Object:
     box.location = (low + high) / 2
     box.rotation_euler = (0, 0, 0)
     box.scale = MARGIN * (high - low) / 2
-    modifier[sockets[materials.CROP]] = True
-    modifier[sockets[materials.CROP_BOX]] = box
+    _set_input(modifier, sockets[materials.CROP], True)
+    _set_input(modifier, sockets[materials.CROP_BOX], box)
     splats.update_tag()
     return box
+
+
+def _set_input(modifier: bpy.types.NodesModifier, identifier: str, value: object) -> None:
+    """Set an input of a Geometry Nodes modifier; since Blender 5.2 they are no custom properties any more."""
+    inputs = getattr(getattr(modifier, "properties", None), "inputs", None)
+    if inputs is not None:
+        getattr(inputs, identifier).value = value
+    else:
+        modifier[identifier] = value
 
 
 def knows_coverage(collection: bpy.types.Collection) -> bool:
