@@ -6,6 +6,7 @@ The run holds a lock of the operating system on a file; it goes with the process
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from solver.errors import SolverError
 
 LOCK_FILE = "run.lock"  # in the output folder; holds the number of the process
+_PATIENCE_S = 0.2  # a look from outside at whether a run is alive holds the lock for an instant
 _LOCKED_BYTE = 1 << 20  # behind the text: Windows lets nobody read what is locked
 
 
@@ -43,11 +45,15 @@ def only_run_in(folder: Path) -> Iterator[None]:
 
 def _locked(path: Path) -> int | None:
     """A descriptor of the locked file, or None where another process has it."""
+    patience_ends = time.monotonic() + _PATIENCE_S
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         if not _try_lock(handle):
             os.close(handle)
-            return None
+            if time.monotonic() > patience_ends:
+                return None
+            time.sleep(_PATIENCE_S / 10)
+            continue
         with suppress(OSError):
             if sys.platform == "win32" or os.fstat(handle).st_ino == path.stat().st_ino:
                 return handle

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two runs never write to one folder."""
 
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from solver import run_lock
 from solver.errors import SolverError
 from solver.run_lock import LOCK_FILE, only_run_in
 
@@ -54,3 +57,15 @@ def test_the_lock_is_given_back_after_an_error(tmp_path):
         raise ValueError
     with only_run_in(tmp_path):
         pass
+
+
+def test_a_look_from_outside_does_not_refuse_a_run(tmp_path, monkeypatch):
+    """Asking whether a run is alive means holding its lock for an instant."""
+    monkeypatch.setattr(run_lock, "_PATIENCE_S", 20.0)
+    look = os.open(tmp_path / LOCK_FILE, os.O_RDWR | os.O_CREAT)
+    assert run_lock._try_lock(look)
+    ends = threading.Timer(0.1, os.close, [look])
+    ends.start()
+    with only_run_in(tmp_path):
+        assert (tmp_path / LOCK_FILE).read_text() == str(os.getpid())
+    ends.join()
