@@ -22,7 +22,8 @@ from solver.evaluation.scores import COC_BINS, ErrorMap, Scores
 from solver.evaluation.truth import GroundTruth, TrueView, read_ground_truth
 from solver.export.load import load_reconstruction
 from solver.optics.colour import linear_to_srgb
-from solver.training.reconstruction import Reconstruction, expected_depth, view_of
+from solver.training.reconstruction import Reconstruction, view_of
+from solver.training.surface_depth import surface_depth
 
 Progress = Callable[[int, int], None]
 Picture = tuple[np.ndarray, np.ndarray | None]  # sRGB [H, W, 3], and depth [H, W] where there is one
@@ -132,7 +133,7 @@ def _rendered(scene: Reconstruction, alignment: Similarity, view: TrueView) -> P
         camera = view_of(view.photo.camera, alignment.camera(view.photo.world_to_camera), scene.device)
         rendering = scene.render(camera)
         image = linear_to_srgb(rendering.colour.clamp(0, 1)).cpu().numpy()
-        return image, expected_depth(rendering).cpu().numpy() / alignment.scale
+        return image, surface_depth(scene, camera).cpu().numpy() / alignment.scale
 
 
 def _images(folder: Path, truth: GroundTruth) -> dict[str, Path]:

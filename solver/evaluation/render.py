@@ -13,7 +13,8 @@ from solver.errors import SolverError
 from solver.export.images import write_exr, write_png
 from solver.export.load import load_reconstruction
 from solver.files import require_writable_folder
-from solver.training.reconstruction import expected_depth, view_of
+from solver.training.reconstruction import view_of
+from solver.training.surface_depth import surface_depth
 
 
 def render(
@@ -39,9 +40,9 @@ def render(
     targets = [output / _relative(frame, cameras) for frame in frames]
     with torch.no_grad():
         for done, (frame, target) in enumerate(zip(frames, targets, strict=True)):
-            rendering = scene.render(view_of(frame.camera, frame.world_to_camera, scene.device))
-            write_png(target.with_name(f"{target.name}.png"), rendering.colour.cpu().numpy())
-            write_exr(target.with_name(f"{target.name}.exr"), "Z", expected_depth(rendering).cpu().numpy())
+            view = view_of(frame.camera, frame.world_to_camera, scene.device)
+            write_png(target.with_name(f"{target.name}.png"), scene.render(view).colour.cpu().numpy())
+            write_exr(target.with_name(f"{target.name}.exr"), "Z", surface_depth(scene, view).cpu().numpy())
             progress(done + 1, len(frames))
     return len(frames)
 

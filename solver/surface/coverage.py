@@ -196,7 +196,7 @@ def cover(
     means = scene.gaussians.means.detach().cpu().numpy()
     vertices = np.zeros((0, 3)) if mesh is None else mesh.vertices
     splats, of_mesh, *of_surfaces = cover_points(
-        [means, vertices, *surfaces], used_shots, lambda shot: surface_thickness(scene, shot.photo), progress
+        [means, vertices, *surfaces], used_shots, lambda shot: surface_thickness(scene, shot), progress
     )
     maps = []
     while surfaces:  # which are given up one by one
@@ -214,7 +214,7 @@ def cover_vertices(
 ) -> PointCoverage:
     """Find out how sharply the photos saw a mesh alone; the arguments are those of `cover`."""
     shots = [shot for shot, chosen in zip(_shots(scene, views, masks), used, strict=True) if chosen]
-    (found,) = cover_points([mesh.vertices], shots, lambda shot: surface_thickness(scene, shot.photo), progress)
+    (found,) = cover_points([mesh.vertices], shots, lambda shot: surface_thickness(scene, shot), progress)
     return found
 
 
@@ -296,16 +296,18 @@ def map_stride(pairs: int) -> int:
     return max(1, int(np.ceil(np.sqrt(pairs / _MOST_PAIRS))))
 
 
-def surface_thickness(scene: Reconstruction, photo: Photo) -> np.ndarray:  # [H, W], scene unit
-    """Standard deviation of the depths that make a pixel: how far the surface's Gaussians are spread along the ray."""
+def surface_thickness(scene: Reconstruction, shot: Shot) -> np.ndarray:  # [H, W], scene unit
+    """How far behind the depth of a shot its surface's Gaussians reach: a standard deviation beyond their mean."""
     with torch.no_grad():
-        view = view_of_photo(photo, scene.device)
+        view = view_of_photo(shot.photo, scene.device)
         depth = scene.gaussians.means @ view.world_to_camera[2, :3] + view.world_to_camera[2, 3]
-        depth = depth - depth.median()  # squares of what is left keep their digits in single precision
+        middle = depth.median()  # squares of what is left keep their digits in single precision
+        depth = depth - middle
         rendering = scene.render(view, extras=torch.stack([depth, depth.square()], dim=1))
         assert rendering.extras is not None
         mean, square = (rendering.extras / rendering.alpha.clamp(min=1e-6)[..., None]).unbind(-1)
-        return (square - mean.square()).clamp(min=0).sqrt().cpu().numpy()
+        end = middle + mean + (square - mean.square()).clamp(min=0).sqrt()
+        return (end.cpu().numpy() - shot.depth).clip(min=0)
 
 
 def summarize(maps: Sequence[CoverageMap], used: Sequence[bool]) -> CoverageSummary:

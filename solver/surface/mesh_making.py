@@ -20,8 +20,8 @@ from solver.config import Preset, ReconstructionSettings
 from solver.fusion.field import Blending, Field
 from solver.fusion.views import SharpView
 from solver.fusion.volume import Mesh, kept_pieces, mean_colours, without_depth_edges
-from solver.surface.depth_views import surface_depth
-from solver.training.reconstruction import Reconstruction
+from solver.training.reconstruction import Reconstruction, view_of_photo
+from solver.training.surface_depth import surface_depth
 
 Progress = Callable[[int, int], None]
 
@@ -350,7 +350,7 @@ def _rendered(scene: Reconstruction, photo: Photo, mask: np.ndarray | None) -> D
     camera = photo.camera
     finer = _FINER if _FINER * max(camera.width, camera.height) <= _LONGEST_PX else 1
     photo = replace(photo, camera=camera.resized(finer * camera.width, finer * camera.height))
-    depth = surface_depth(scene, photo)
+    depth = surface_depth(scene, view_of_photo(photo, scene.device)).cpu().numpy()
     if mask is not None:
         mask = mask.repeat(finer, axis=0).repeat(finer, axis=1)
     return DepthView(photo, _masked(depth, mask))

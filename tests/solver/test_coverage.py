@@ -369,13 +369,13 @@ def test_vertices_of_a_mesh_are_points_like_any():
     assert covered(walls(100)).vertices is None
 
 
-def test_thickness_is_the_spread_along_the_ray():
-    thin = surface_thickness(walls(100), photo())[10:20, 10:30]
+def test_thickness_reaches_a_deviation_beyond_the_mean():
+    thin = surface_thickness(walls(100), shot(focus=100))[10:20, 10:30]
     np.testing.assert_allclose(thin, 0, atol=0.02)
     scene = walls(100, 104)
     scene.gaussians.opacity_logits[:] = -2.5
-    thick = surface_thickness(scene, photo())[10:20, 10:30]
-    assert 1.5 < np.median(thick) < 2.1  # two walls four apart: at most two
+    thick = surface_thickness(scene, shot(focus=100))[10:20, 10:30]
+    assert 3.3 < np.median(thick) < 4.1  # two walls four apart: the mean between them, and at most two more
 
 
 def test_photos_are_looked_at_one_by_one_and_little_is_kept_of_them(monkeypatch):
@@ -390,7 +390,7 @@ def test_photos_are_looked_at_one_by_one_and_little_is_kept_of_them(monkeypatch)
     held: list[weakref.ref] = []
     most_held = 0
 
-    def thickness(_: Reconstruction, __: Photo) -> np.ndarray:
+    def thickness(_: Reconstruction, __: Shot) -> np.ndarray:
         nonlocal most_held
         most_held = max(most_held, sum(ref() is not None for ref in held))
         made = np.full((rows, columns), 0.5, np.float32)

@@ -13,9 +13,10 @@ from solver.config import settings_for
 from solver.defocus.lens import Lens
 from solver.fusion.volume import Mesh
 from solver.gaussians.model import SH_C0, Gaussians
-from solver.surface.depth_views import render_sharp, surface_depth
+from solver.surface.depth_views import render_sharp
 from solver.surface.mesh_making import MeshOptions, make_mesh
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
+from solver.training.surface_depth import surface_depth
 
 CAMERA = Camera(width=64, height=48, fx=320.0, fy=320.0, cx=32.0, cy=24.0)
 
@@ -97,7 +98,7 @@ def slow_quantile(scene: Reconstruction, share: float, row: int, column: int) ->
 def test_depth_is_that_of_sorted_weights(share):
     depths = np.linspace(100, 110, 81)
     scene = layers(depths, 0.05)
-    found = surface_depth(scene, scene.capture.photos[0], share)
+    found = surface_depth(scene, view_of_photo(scene.capture.photos[0], scene.device), share).numpy()
     exact = slow_quantile(scene, share, 24, 32)
     assert 100 < exact < 110
     assert found[24, 32] == pytest.approx(exact, abs=0.3)  # a bin is about 2
@@ -108,7 +109,7 @@ def test_depth_is_that_of_sorted_weights(share):
 @pytest.mark.parametrize("depth", [100.0, 100.7, 103.3])
 def test_a_thin_surface_is_where_it_is(depth):
     scene = walls(depth)
-    found = surface_depth(scene, scene.capture.photos[0])
+    found = surface_depth(scene, view_of_photo(scene.capture.photos[0], scene.device)).numpy()
     known = found[5:-5, 5:-5]
     np.testing.assert_allclose(known, depth, rtol=2e-4)
 
@@ -119,7 +120,7 @@ def test_at_an_edge_depth_does_not_float():
     g = scene.gaussians
     kept = (g.means[:, 2] > 110) | (g.means[:, 0] < 0)
     scene = dataclasses.replace(scene, gaussians=g.map(lambda tensor: tensor[kept]))
-    found = surface_depth(scene, scene.capture.photos[0])
+    found = surface_depth(scene, view_of_photo(scene.capture.photos[0], scene.device)).numpy()
     found = found[8:-8, 8:-8]
     assert (found < 110).any() and (found > 110).any()
     nearest = np.minimum(np.abs(found - 100), np.abs(found - 120))
@@ -131,7 +132,7 @@ def test_at_an_edge_depth_does_not_float():
 def test_where_nothing_is_there_is_no_depth():
     scene = walls(100)
     away = photo("away", (0, 0, 200))
-    assert not surface_depth(scene, away).any()
+    assert not surface_depth(scene, view_of_photo(away, scene.device)).any()
 
 
 def test_a_wall_becomes_a_mesh_where_it_was():
