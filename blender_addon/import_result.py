@@ -50,7 +50,7 @@ def import_result(
         context: whose scene to import into.
         folder: the result folder (docs/formats.md), or its result.json.
         scene: another scene to import into.
-        options: what of it to import; everything when left out.
+        options: what of it to import; everything when left out. What an earlier import made of the rest stays.
 
     Returns:
         The collection that holds everything, named after the folder.
@@ -58,7 +58,8 @@ def import_result(
     Raises:
         MacroError: the folder is not a whole, undamaged result, or what an earlier import made is being edited.
     """
-    result = chosen(read_result(folder), options or ImportOptions())
+    options = options or ImportOptions()
+    result = chosen(read_result(folder), options)
     scene = scene or context.scene
     unit = blender_unit(result.unit_mm, scene.unit_settings.scale_length)
 
@@ -72,17 +73,18 @@ def import_result(
         part = _part_collection(collection, result, "mesh", "Mesh")
         surface = result.surface
         _place(part, result, "mesh", lambda old: _mesh(result, surface, unit, old))
-    else:
+    elif options.mesh:
         _remove_part(collection, result, "mesh")
     if result.splats is not None:
         part = _part_collection(collection, result, "splats", "Splats")
         splats = result.splats
         _instance_splats(_place(part, result, "splats", lambda old: _points(result, splats, unit, old)), result)
-    else:
+    elif options.splats:
         _remove_part(collection, result, "splats")
     if new_here or parts_before != _parts(collection):
-        show(scene, collection, "splats", result.surface is None)
-    _cameras(_part_collection(collection, result, "cameras", "Cameras"), result, unit)
+        show(scene, collection, "splats", "mesh" not in _parts(collection))
+    if options.cameras:
+        _cameras(_part_collection(collection, result, "cameras", "Cameras"), result, unit)
     extent = bounds(collection)
     collection.pop(SIZE_KEY, None)
     if result.unit_mm is not None and extent is not None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +149,7 @@ jobs: list[Job] = []  # as they came, until they are dismissed
 inspection: Inspection | None = None  # the last look at a folder of photos
 rendered: Rendering | None = None  # the last synthetic capture
 check: SolverCheck | None = None
+_drawn: list[object] = []  # what the panel last showed of all that
 leave_at_exit = False  # the preference, noted here since preferences are gone when Blender is
 
 
@@ -407,7 +409,7 @@ def _tick() -> float | None:
             _start(waiting()[0])
     for errand in errands():
         errand.hear()
-    redraw()
+    _redraw_what_changed()
     out = any(errand.phase == "running" for errand in errands())
     busy = out or working() is not None or waiting() or (check is not None and check.fine is None)
     return TICK_S if busy else None
@@ -458,7 +460,22 @@ def _import_finished(job: Job) -> None:
             if bpy.ops.ed.undo_push.poll():
                 bpy.ops.ed.undo_push(message="Import Macro Reconstruction")
     except MacroError as error:
-        job.fail(error.sentence)
+        job.warnings.append(error.sentence)  # the result is whole; the panel has a button to import it later
+    except Exception as error:  # an exception would end the timer, and the queue with it
+        traceback.print_exc()
+        job.warnings.append(f"The import stopped unexpectedly ({type(error).__name__}: {error}).")
+
+
+def _redraw_what_changed() -> None:
+    global _drawn
+    told: list[object] = [
+        (job.phase, job.title, job.status, job.psnr, job.previews, len(job.warnings), job.imported) for job in jobs
+    ]
+    told += [(errand.phase, errand.title, errand.fraction, errand.seconds_left) for errand in errands()]
+    told.append(check.fine if check is not None else None)
+    if told != _drawn:
+        _drawn = told
+        redraw()
 
 
 def redraw() -> None:

@@ -101,7 +101,7 @@ def add_markers(scene: bpy.types.Scene, collection: bpy.types.Collection) -> Non
 def remove_markers(scene: bpy.types.Scene, collection: bpy.types.Collection) -> int:
     """Take those markers away; returns how many there were."""
     cameras = set(_cameras(collection))
-    ours = [marker for marker in scene.timeline_markers if marker.camera in cameras]
+    ours = [m for m in scene.timeline_markers if m.camera in cameras and m.name == m.camera.name]
     for marker in ours:
         scene.timeline_markers.remove(marker)
     return len(ours)

@@ -2,6 +2,7 @@
 """What of a result is imported, and the ways to look at it: crop box, coverage, photos on the timeline."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -53,6 +54,18 @@ def test_each_part_can_be_left_out(blender, result_folder, part):
     kinds = {part: len(import_result.part_of(collection, part).objects) for part in there}
     assert kinds.get(part, 0) == 0
     assert all(count > 0 for name, count in kinds.items() if name != part)
+
+
+def test_what_is_not_chosen_again_stays(blender, result_folder):
+    from blender_addon import import_result
+
+    collection = import_result.import_result(blender.context, result_folder)
+    before = set(collection.all_objects)
+    import_result.import_result(
+        blender.context, result_folder, options=ImportOptions(mesh=False, cameras=False, splat_budget=3)
+    )
+    assert set(collection.all_objects) == before
+    assert len(splats_of(collection).data.vertices) == 3
 
 
 def test_the_budget_keeps_the_splats_that_cover_most(result_folder):
@@ -164,7 +177,9 @@ def test_the_crop_box_goes_with_the_splats_and_stays_as_long_as_they_do(blender,
     scale = tuple(box.scale)
     import_result.import_result(blender.context, result_folder)
     assert tuple(box.scale) == scale
-    import_result.import_result(blender.context, result_folder, options=ImportOptions(splats=False))
+    description = json.loads((result_folder / "result.json").read_text())
+    (result_folder / "result.json").write_text(json.dumps({**description, "splats": None}))
+    import_result.import_result(blender.context, result_folder)
     assert import_result.part_of(imported, "splats") is None
     assert not [item for item in blender.data.objects if item.type == "EMPTY"]
 
@@ -230,6 +245,7 @@ def test_frames_step_through_the_photos(blender, imported):
         names.append(scene.camera.name)
     assert names == sorted(o.name for o in imported.all_objects if o.type == "CAMERA")
     other = scene.timeline_markers.new("mine", frame=3)
+    other.camera = next(o for o in imported.all_objects if o.type == "CAMERA")
     assert presentation.remove_markers(scene, imported) == 5
     assert list(scene.timeline_markers) == [other]
     assert before is not None
