@@ -81,7 +81,7 @@ class MacroPreferences(bpy.types.AddonPreferences):
     )
     at_exit: bpy.props.EnumProperty(
         name="When Blender Is Closed",
-        description="What happens to a reconstruction that is running",
+        description="What happens to a reconstruction that is running, also when this extension is disabled",
         items=(
             ("end", "End the Run", "Save its state and end it; it can go on from there later"),
             ("leave", "Let It Run", "Let it run on; the next Blender finds it again and shows how far it is"),

@@ -56,9 +56,12 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """End the solver and its installation, then undo `register` in reverse."""
-    for end in (job.end_all, installation.end_all):
-        end()
+    """End the solver, or leave it at work, and end its installation; then undo `register` in reverse.
+
+    Blender calls this when the extension is disabled and, before Python's own exit, when it is closed.
+    """
+    job.end_at_exit()
+    installation.end_all()
     for end in (job.end_at_exit, installation.end_all):
         atexit.unregister(end)
     if bpy.app.timers.is_registered(job.adopt_all):

@@ -152,6 +152,19 @@ def test_run_that_a_timer_drives_finds_its_scene_again(bpy, press, tmp_path):
     assert "result" not in bpy.context.scene.collection.children
 
 
+def test_the_panel_is_drawn_again_only_when_something_changed(extension, tmp_path, monkeypatch):
+    job = importlib.import_module(f"{extension}.blender_addon.job")
+    drawn = []
+    monkeypatch.setattr(job, "redraw", lambda: drawn.append(True))
+    run = job.Job(output=tmp_path, phase="done")
+    job.jobs.append(run)
+    for warnings in ([], [], ["Of focus."], ["Of focus."]):
+        run.warnings = warnings
+        job._tick()
+    assert len(drawn) == 2
+    job.end_all()
+
+
 def test_a_second_run_waits_for_the_first(bpy, press, tmp_path):
     job = press(tmp_path / "first")
     press(tmp_path / "second")
@@ -298,6 +311,23 @@ def test_disabling_the_extension_ends_the_solver(bpy, extension, press, tmp_path
     assert run._child.poll() is not None
     assert not (tmp_path / "result").exists()
     addon_utils.enable(extension)
+
+
+def test_disabling_the_extension_leaves_the_solver_where_one_wishes(bpy, extension, press, tmp_path):
+    """Blender disables extensions when it is closed, too."""
+    import addon_utils
+
+    bpy.context.preferences.addons[extension].preferences.at_exit = "leave"
+    child = press(tmp_path / "result").latest().run._child
+    addon_utils.disable(extension)
+    assert child.poll() is None
+    addon_utils.enable(extension)
+    job = importlib.import_module(f"{extension}.blender_addon.job")
+    job.adopt_all()
+    assert (job.latest().output, job.latest().phase) == (tmp_path / "result", "running")
+    child.kill()
+    child.wait()
+    job.end_all()
 
 
 def noise(path, size=(64, 48)):
