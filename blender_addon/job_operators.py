@@ -195,7 +195,7 @@ class MACRO_OT_escape(bpy.types.Operator):
     """Ask whether to stop the reconstruction: for the Escape key over the Macro tab"""
 
     bl_idname = "macro.escape"
-    bl_label = "Cancel the Reconstruction?"
+    bl_label = "Stop the Reconstruction?"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -207,7 +207,9 @@ class MACRO_OT_escape(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """A key is pressed by accident more easily than a button."""
-        return context.window_manager.invoke_confirm(self, event)
+        return context.window_manager.invoke_confirm(
+            self, event, title=self.bl_label, message="Its state is saved, and it can go on later", confirm_text="Stop"
+        )
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """As the button does."""
