@@ -209,7 +209,7 @@ class MACRO_OT_show_coverage(bpy.types.Operator):
 
     collection: bpy.props.StringProperty(name="Collection", description="The imported result's collection")
 
-    def execute(self, _context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> set[str]:
         """The other of the two."""
         collection = bpy.data.collections.get(self.collection)
         try:
@@ -219,6 +219,9 @@ class MACRO_OT_show_coverage(bpy.types.Operator):
         except MacroError as error:
             self.report({"ERROR"}, error.sentence)
             return {"CANCELLED"}
+        space = context.space_data
+        if space is not None and space.type == "VIEW_3D" and space.shading.type in ("SOLID", "WIREFRAME"):
+            self.report({"INFO"}, "Coverage is seen in Material Preview and Rendered")
         return {"FINISHED"}
 
 
