@@ -106,9 +106,7 @@ def _renew_report(result: Path, photos: tuple[Photo, ...], reporter: Reporter) -
     if not (result / PAGE).exists():
         return
     if not all(photo.image_path.is_file() for photo in photos):
-        reporter.warning(
-            "The report tells of the earlier mesh still, since photos that it shows are gone"
-        )
+        reporter.warning("The report tells of the earlier mesh still, since photos that it shows are gone")
         return
     reporter.stage("report", "Writing the report")
     report(result, reporter.progress)
