@@ -199,7 +199,7 @@ def test_the_result_is_framed_and_undone(window):
     window.run("view()[1].spaces.active.shading.color_type = 'TEXTURE'")
     window.picture("12-framed")
     window.press("macro.show(collection=\"beetle\", part='splats')", (0.7,))
-    window.press('macro.crop_splats(collection="beetle")')
+    window.press('macro.crop_splats(collection="beetle")', (0.7,))  # beside the one for coverage
     assert window.ask("'beetle crop' in bpy.data.objects")
     window.rest()
     window.picture("12-splats-cropped")
