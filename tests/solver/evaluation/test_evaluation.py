@@ -208,8 +208,9 @@ def test_the_truth_itself_has_no_errors(tiny_capture, perfect):
     for key in ("psnr_deblurred", "psnr_novel", "psnr_deblurred_recoverable", "psnr_novel_recoverable"):
         assert numbers[key] > 50  # 8 bits
     assert numbers["ssim_deblurred"] > 0.999
-    assert numbers["depth_error_median"] < 1e-3
-    assert numbers["depth_error_median_novel_recoverable"] < 1e-3
+    # The truth here is the mean of tilted discs, 1 mm apart, that overlap; the surface is where the nearer ones are.
+    assert numbers["depth_error_median"] < 0.4
+    assert numbers["depth_error_median_novel_recoverable"] < 0.4
     assert min(value for value in numbers["psnr_novel_by_coc"].values() if value is not None) > 50
     assert numbers["focus_distance_error_median"] < 1e-3
     assert abs(numbers["pupil_diameter_error"]) < 1e-5
