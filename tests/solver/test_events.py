@@ -44,6 +44,8 @@ def tell_everything(watcher: Reporter) -> None:
     watcher.metric("loss", 0.5, 10)
     watcher.preview(Path("/r/preview.png"))
     watcher.warning("two photos [a] are dark")
+    watcher.paused()
+    watcher.going_on()
     watcher.error(ERROR)
     watcher.cancelled()
     watcher.done(Path("/r"))
@@ -55,7 +57,7 @@ def lines(stream: io.StringIO) -> list[dict]:
 
 def documented() -> dict[str, set[str]]:
     """The keys of each event, from docs/formats.md."""
-    section = FORMATS.read_text(encoding="utf-8").split("\n## Events")[1]
+    section = FORMATS.read_text(encoding="utf-8").split("\n## Events")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", section, flags=re.MULTILINE)
     return {event: set(re.findall(r"`(\w+)`", keys)) for event, keys in rows if event != "event"}
 
@@ -147,6 +149,8 @@ def test_a_log_gets_plain_lines(clock):
     assert stream.getvalue().splitlines() == [
         "Reading [photos]",
         "Warning: two photos [a] are dark",
+        "Paused.",
+        "Going on.",
         "Error: /a/b.png: it is broken; mend it.",
         "Cancelled.",
         "Result: /r",

@@ -25,7 +25,7 @@ def trained(tiny_capture, tmp_path_factory) -> Path:
         "--preset",
         "draft",
         "--iterations",
-        "120",
+        "500",
         "--max-size",
         "72",
         "--device",
