@@ -41,6 +41,7 @@ class Job:
     """One reconstruction as the panel shows it."""
 
     output: Path
+    capture: Path | None = None  # of an error that came before a run, None
     request: Request | None = None  # what was asked for; None of a run that an earlier Blender started
     python: str = ""
     scene: int | None = None  # session_uid of the scene that the result goes to; it survives renaming and undo
@@ -209,7 +210,7 @@ def reconstruct(
     """
     if working() is not None:
         raise MacroError("a reconstruction is already running", remedy="wait for it, or cancel it in the Macro panel")
-    job = Job(output=request.output, request=request, python=python)
+    job = Job(output=request.output, capture=request.capture, request=request, python=python)
     jobs[:] = [other for other in jobs if not other.is_over] + [job]
     try:
         job.run = runs.start(request, python, storage())
@@ -250,7 +251,14 @@ def begin(request: Request, python: str, scene: bpy.types.Scene) -> Job:
             remedy="choose another output folder, or wait for it",
         )
     origin = Origin(bpy.data.filepath, scene.name)
-    job = Job(output=request.output, request=request, python=python, scene=scene.session_uid, origin=origin)
+    job = Job(
+        output=request.output,
+        capture=request.capture,
+        request=request,
+        python=python,
+        scene=scene.session_uid,
+        origin=origin,
+    )
     jobs[:] = [other for other in jobs if not other.is_over] + [job]
     if working() is None:
         _start(job)
@@ -280,6 +288,7 @@ def adopt_all() -> None:
         if run.folder in known:
             continue
         job = Job(output=run.output, phase="running", run=run, log_path=run.log_path, title="Found again")
+        job.capture = Path(run.record.capture)
         job.origin = run.record.origin
         if job.origin.blend_file == bpy.data.filepath:  # both may be unsaved
             scene = bpy.data.scenes.get(job.origin.scene)

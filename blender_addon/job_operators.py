@@ -239,17 +239,21 @@ class MACRO_OT_mend(bpy.types.Operator):
         last = job.latest()
         if self.how == "resume" and last is not None and last.output != last.output.parent:
             settings.output = str(last.output)
-            if last.request is not None:
-                settings.capture = str(last.request.capture)
+            if last.capture is not None:
+                settings.capture = str(last.capture)
         settings.resume = self.how == "resume"
         if self.how == "output":
             settings.output = free_folder(settings.output)
         elif self.how == "smaller":
             size = settings.max_size or DEFAULT_SIZES[settings.preset]
             settings.max_size = max(SMALLEST_SIZE, size // 2)
-        answer = bpy.ops.macro.reconstruct("INVOKE_DEFAULT")
-        settings.resume = False  # it was for this once
-        return answer
+        try:
+            return bpy.ops.macro.reconstruct("INVOKE_DEFAULT")
+        except RuntimeError as error:  # how an operator's error reaches the one that called it
+            self.report({"ERROR"}, str(error).removeprefix("Error: ").strip())
+            return {"CANCELLED"}
+        finally:
+            settings.resume = False  # it was for this once
 
 
 class MACRO_OT_dismiss(bpy.types.Operator):

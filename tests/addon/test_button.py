@@ -232,7 +232,7 @@ def test_a_run_left_behind_is_found_again(bpy, press, tmp_path):
     assert (found.phase, found.imported) == ("done", True)
 
 
-def test_a_crashed_run_that_is_found_again_can_go_on(bpy, press, tmp_path):
+def test_a_crashed_run_that_is_found_again_can_go_on(bpy, press, settings, capture, tmp_path):
     job = press(tmp_path / "result", iterations=400)
     while not (tmp_path / "result" / "checkpoint.pt").is_file():
         assert job._tick() is not None
@@ -245,6 +245,18 @@ def test_a_crashed_run_that_is_found_again_can_go_on(bpy, press, tmp_path):
     job._tick()
     assert job.latest().phase == "error"
     assert job.latest().resumable
+    settings.capture = settings.output = ""  # as in a new file
+    assert bpy.ops.macro.mend(how="resume") == {"FINISHED"}
+    assert (settings.capture, settings.output) == (str(capture), str(tmp_path / "result"))
+    assert job.latest().phase == "done"
+    assert not settings.resume
+    settings.capture = str(tmp_path / "nowhere")
+    with pytest.raises(RuntimeError, match="nowhere"):
+        bpy.ops.macro.mend(how="fresh")
+    settings.resume = True
+    with pytest.raises(RuntimeError):
+        bpy.ops.macro.mend(how="fresh")
+    assert not settings.resume
 
 
 def test_inspecting_photos_from_the_panel(bpy, settings, panel, extension, capture):
