@@ -8,7 +8,6 @@ DIR holds one capture of `synthetic/make_dataset.py` a scene, each in a folder o
 
 import argparse
 import ast
-import io
 import re
 import sys
 from collections.abc import Sequence
@@ -17,22 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, UnidentifiedImageError
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.drawing import AMBER, BRIGHT, GREY, GROUND, fitted, font, write_jpeg  # noqa: E402
 from synthetic.errors import GeneratorError  # noqa: E402
 from synthetic.exr import read_channel  # noqa: E402
-from synthetic.files import read_json, written_aside  # noqa: E402
+from synthetic.files import read_json  # noqa: E402
 from synthetic.scenes import SCENES  # noqa: E402
 
 _SCENE_FILES = ROOT / "synthetic" / "scenes"
 _WIDTH, _COLUMNS = 1600, 2
 _MARGIN, _GUTTER, _GAP = 44, 52, 6  # px: round the sheet, between scenes, between a scene's pictures
 _HEADER, _CAPTION, _SPACE = 116, 82, 34  # px: heights of the sheet's head, of a scene's text, and below a scene
-_GROUND, _BRIGHT, _GREY, _AMBER = (24, 25, 27), (236, 234, 230), (152, 153, 156), (226, 178, 104)
-_LARGEST_FILE = 600_000  # bytes
 _IN_FOCUS, _BLURRED = 0.0075, 0.02  # circles of confusion over the photo's width: 1.5 and 4 px of 200
 _FINEST = 0.75  # px, the lower end of the colour scale
 _COLOURS = np.array(  # from in focus to far out of it, even in lightness
@@ -148,7 +146,7 @@ def sheet(exhibits: Sequence[Exhibit]) -> Image.Image:
     heights = [round(picture_width * exhibit.photo.height / exhibit.photo.width) for exhibit in exhibits]
     cell = _CAPTION + max(heights) + _SPACE
     rows = -(-len(exhibits) // _COLUMNS)
-    image = Image.new("RGB", (_WIDTH, _HEADER + rows * cell + _MARGIN - _SPACE), _GROUND)
+    image = Image.new("RGB", (_WIDTH, _HEADER + rows * cell + _MARGIN - _SPACE), GROUND)
     steps = scale_steps(max(float(exhibit.coc.max()) for exhibit in exhibits))
     _head(image, len(exhibits), steps)
     for index, (exhibit, height) in enumerate(zip(exhibits, heights, strict=True)):
@@ -160,26 +158,6 @@ def sheet(exhibits: Sequence[Exhibit]) -> Image.Image:
             scaled = picture.resize((picture_width, height), Image.Resampling.LANCZOS)
             image.paste(scaled, (left + place * (picture_width + _GAP), top + _CAPTION))
     return image
-
-
-def write_jpeg(image: Image.Image, path: Path) -> None:
-    """Write `image` in the best quality that stays under 600 kB.
-
-    Raises:
-        GeneratorError: the file cannot be written.
-    """
-    for quality in range(93, 40, -4):
-        content = io.BytesIO()
-        image.save(content, "JPEG", quality=quality, optimize=True, subsampling=0 if quality > 80 else 2)
-        if content.tell() <= _LARGEST_FILE:
-            break
-    try:
-        with written_aside(path) as temporary:
-            temporary.write_bytes(content.getvalue())
-    except OSError as error:
-        raise GeneratorError(
-            f"the picture cannot be written ({error.strerror})", where=path, remedy="choose another --output"
-        ) from None
 
 
 def _exhibit(name: str, capture: Path, photo: str | None) -> Exhibit:
@@ -234,20 +212,20 @@ def _picture(path: Path) -> Image.Image:
 
 def _head(image: Image.Image, scenes: int, steps: np.ndarray) -> None:
     draw = ImageDraw.Draw(image)
-    draw.text((_MARGIN - 1, 30), "The macro benchmark", _BRIGHT, _font(34), anchor="lt")
+    draw.text((_MARGIN - 1, 30), "The macro benchmark", BRIGHT, font(34), anchor="lt")
     legend = f"{scenes} scenes, rendered in Cycles.  Of each: a photo, the sharp truth, the circle of confusion."
-    draw.text((_MARGIN, 74), legend, _GREY, _font(16), anchor="lt")
+    draw.text((_MARGIN, 74), legend, GREY, font(16), anchor="lt")
 
     width, height, top = 420, 14, 52
     left = _WIDTH - _MARGIN - width
     ramp = steps[0] * (steps[-1] / steps[0]) ** np.linspace(0, 1, width)
     image.paste(coloured(np.tile(ramp, (height, 1)), steps), (left, top))
-    draw.text((left, top - 8), "Circle of confusion, px of the photo", _GREY, _font(14), anchor="lb")
+    draw.text((left, top - 8), "Circle of confusion, px of the photo", GREY, font(14), anchor="lb")
     for index, step in enumerate(steps):
         x = left + round(index * (width - 1) / (len(steps) - 1))
-        draw.line((x, top + height, x, top + height + 4), _GREY)
+        draw.line((x, top + height, x, top + height + 4), GREY)
         anchor = "lt" if index == 0 else "rt" if index == len(steps) - 1 else "mt"
-        draw.text((x, top + height + 8), f"{step:g}", _GREY, _font(13), anchor=anchor)
+        draw.text((x, top + height + 8), f"{step:g}", GREY, font(13), anchor=anchor)
 
 
 def _caption(draw: ImageDraw.ImageDraw, exhibit: Exhibit, left: int, top: int, width: int) -> None:
@@ -255,22 +233,10 @@ def _caption(draw: ImageDraw.ImageDraw, exhibit: Exhibit, left: int, top: int, w
         f"{exhibit.field_width_mm:.0f} mm wide   f/{exhibit.f_number:g}   "
         f"blur up to {exhibit.coc.max():.0f} of {exhibit.photo.width} px"
     )
-    draw.text((left - 1, top + 22), exhibit.name.replace("_", " ").capitalize(), _BRIGHT, _font(25), anchor="ls")
-    draw.text((left + width, top + 22), numbers, _GREY, _font(14), anchor="rs")
-    draw.text((left, top + 46), _fitted(draw, exhibit.title, 15, width), _GREY, _font(15), anchor="ls")
-    draw.text((left, top + 68), _fitted(draw, exhibit.hard_for, 15, width), _AMBER, _font(15), anchor="ls")
-
-
-def _fitted(draw: ImageDraw.ImageDraw, text: str, size: int, width: int) -> str:
-    """As many words of `text` as fit."""
-    words = text.split()
-    while draw.textlength(" ".join(words), _font(size)) > width:
-        words = [*words[:-2], f"{words[-2].rstrip(',')}\N{HORIZONTAL ELLIPSIS}"]
-    return " ".join(words)
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+    draw.text((left - 1, top + 22), exhibit.name.replace("_", " ").capitalize(), BRIGHT, font(25), anchor="ls")
+    draw.text((left + width, top + 22), numbers, GREY, font(14), anchor="rs")
+    draw.text((left, top + 46), fitted(draw, exhibit.title, 15, width), GREY, font(15), anchor="ls")
+    draw.text((left, top + 68), fitted(draw, exhibit.hard_for, 15, width), AMBER, font(15), anchor="ls")
 
 
 if __name__ == "__main__":
