@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Installing the solver's environment from Blender: what to install by the preferences, and the worker that does it.
 
-`environment.py` does the work; here it gets its orders from the preferences and a thread that drives it, so that
-Blender stays usable. In background mode, where no timer runs, `run` waits for the end.
+`environment_install.py` does the work; here it gets its orders from the preferences and a thread that drives it, so
+that Blender stays usable. In background mode, where no timer runs, `run` waits for the end.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from typing import Literal
 
 import bpy
 
-from . import environment, job, pythons
-from .environment import Locks, Order, Places, Progress, State
+from . import environment, environment_install, job, pythons
+from .environment import Places, State
+from .environment_commands import Cancelled, Progress
+from .environment_install import Order
 from .errors import MacroError
+from .package_locks import Locks
 from .properties import absolute
 from .solver_process import solver_home
 
@@ -52,12 +55,12 @@ class Installation:
     def work(self, tell: Callable[[Progress], None] | None = None) -> None:
         """Install to the end; knows nothing of Blender, so a thread may run it."""
         try:
-            for progress in environment.install(self.order, self.cancelled):
+            for progress in environment_install.install(self.order, self.cancelled):
                 self.progress = progress
                 if tell is not None:
                     tell(progress)
             self.phase = "done"
-        except environment.Cancelled:
+        except Cancelled:
             self.phase = "cancelled"
         except MacroError as error:
             self.message, self.phase = error.sentence, "error"

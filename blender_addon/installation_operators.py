@@ -7,7 +7,8 @@ from __future__ import annotations
 import bpy
 
 from . import installation, job
-from .environment import Places, Progress
+from .environment import Places
+from .environment_commands import Progress
 from .errors import MacroError
 
 

@@ -5,11 +5,11 @@
 import bpy
 
 from . import environment, installation, job
-from .environment import size_text
 from .errors import MacroError
 from .installation import PACKAGE
 from .layout import capitalized, wrapped
 from .properties import folder_options
+from .quantities import size_text
 from .solver_process import default_python
 
 STATES = {  # what the state line says, its icon, and the button that mends it

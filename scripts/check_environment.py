@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from blender_addon import environment, pythons  # noqa: E402 - a script of the checkout, not a package
+from blender_addon.environment_install import Order, install  # noqa: E402
 from blender_addon.errors import MacroError  # noqa: E402
+from blender_addon.package_locks import Locks  # noqa: E402
+from blender_addon.quantities import size_text  # noqa: E402
 
 
 def main() -> int:
@@ -29,10 +32,10 @@ def main() -> int:
     parser.add_argument("--torch-index", default="", help="another index of PyTorch's builds")
     arguments = parser.parse_args()
     root = arguments.output.absolute()
-    locks = environment.Locks(ROOT / "solver" / "locks")
+    locks = Locks(ROOT / "solver" / "locks")
     started, shown, tenth = time.monotonic(), "", 0
     try:
-        order = environment.Order(
+        order = Order(
             root=root,
             interpreter=pythons.find(arguments.python),
             locks=locks,
@@ -42,9 +45,9 @@ def main() -> int:
             wheels=arguments.wheels,
             torch_index=arguments.torch_index,
         )
-        download, installed = (environment.size_text(size) for size in locks.sizes(order.device))
+        download, installed = (size_text(size) for size in locks.sizes(order.device))
         print(f"{order.interpreter.label}, {order.device}: about {download} to download, {installed} on the disk")
-        for progress in environment.install(order, threading.Event()):
+        for progress in install(order, threading.Event()):
             if progress.title != shown or int(10 * (progress.fraction or 0)) != tenth:
                 shown, tenth = progress.title, int(10 * (progress.fraction or 0))
                 print(f"{time.monotonic() - started:6.0f} s  {shown}  {progress.detail}", flush=True)

@@ -14,17 +14,17 @@ import sys
 import threading
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from blender_addon import environment, pythons
-from blender_addon.environment import Locks, Order, Places, examine, install
+from blender_addon.environment import Places, examine
+from blender_addon.environment_commands import Cancelled
+from blender_addon.environment_install import Order, install
 from blender_addon.errors import MacroError
+from blender_addon.package_locks import Locks, platform_name
 
-POSIX = pytest.mark.skipif(sys.platform == "win32", reason="uses shell scripts as interpreters")
 SLEEPER = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
-LOCKS = Path(__file__).resolve().parents[2] / "solver" / "locks"
 
 
 def write_wheel(folder, name, version, source="value = 1\n"):
@@ -327,7 +327,7 @@ def test_an_empty_folder_of_wheels_is_told(fresh, tmp_path):
 
 def test_a_full_disk_is_told_before_anything_is_fetched(order):
     huge = {"download": 10**15, "installed": 10**16}
-    sizes = {environment.platform_name(): {"cpu": huge}}
+    sizes = {platform_name(): {"cpu": huge}}
     (order.locks.folder / "sizes.json").write_text(json.dumps(sizes))
     failing(order, r"the disk has .* free, and the installation needs 10000000\.0 GB")
 
@@ -351,7 +351,7 @@ def test_two_at_once_do_not_meet(fresh):
 def test_cancel_ends_the_children_and_leaves_a_half_finished_environment(order):
     cancelled, seen = threading.Event(), []
     order = changed(order, check=("-c", SLEEPER))
-    with pytest.raises(environment.Cancelled):
+    with pytest.raises(Cancelled):
         for progress in install(order, cancelled):
             seen.append(progress.title)
             if child_in(order):
@@ -384,113 +384,3 @@ def alive(process):
             return False
         time.sleep(0.1)
     return True
-
-
-def test_this_python_will_do(interpreter):
-    assert interpreter.version == sys.version_info[:3]
-    assert pythons.find().fault == ""
-    assert pythons.find(sys.executable).version == interpreter.version
-
-
-@POSIX
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"version": [3, 14, 2]}, r"it is 3\.14, and the solver's packages need Python 3\.11 to 3\.13"),
-        ({"version": [3, 10, 1]}, r"it is 3\.10"),
-        ({"ensurepip": False}, r"python3\.12-venv"),
-        ({"implementation": "PyPy"}, "64-bit CPython"),
-        ({"bits": 32}, "64-bit CPython"),
-    ],
-)
-def test_wrong_python_is_refused_with_a_reason(tmp_path, changes, reason):
-    told = {"version": [3, 12, 4], "implementation": "CPython", "bits": 64, "machine": "x86_64", "venv": True}
-    told |= {"ensurepip": True, "path": "/x"} | changes
-    program = tmp_path / "python"
-    program.write_text(f"#!/bin/sh\necho '{json.dumps(told)}'\n")
-    program.chmod(0o755)
-    with pytest.raises(MacroError, match=reason) as caught:
-        pythons.find(str(program))
-    assert str(program) in caught.value.sentence and "install Python 3.11 to 3.13" in caught.value.sentence
-
-
-@POSIX
-def test_another_python_is_found_where_blenders_own_will_not_do(tmp_path, monkeypatch):
-    too_new = tmp_path / "blender" / "python3.14"
-    too_new.parent.mkdir()
-    answer = {"version": [3, 14, 0], "implementation": "CPython", "bits": 64, "machine": "x86_64"}
-    answer |= {"venv": True, "ensurepip": True, "path": str(too_new)}
-    too_new.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
-    too_new.chmod(0o755)
-    (tmp_path / "bin").mkdir()
-    # A link would lose its virtual environment's packages, which does not matter for a probe.
-    (tmp_path / "bin" / "python3.13").symlink_to(os.path.realpath(sys.executable))
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    found = pythons.find(own=str(too_new))
-    assert found.version == sys.version_info[:3]
-    monkeypatch.setattr(pythons, "candidates", lambda own: [own])
-    with pytest.raises(MacroError, match=r"no fitting Python was found .*it is 3\.14") as caught:
-        pythons.find(own=str(too_new))
-    assert "python.org" in caught.value.sentence
-
-
-@pytest.mark.parametrize("path", ["missing", "folder", "text"])
-def test_what_is_no_python_is_told(tmp_path, path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "text").write_text("not a program")
-    with pytest.raises(MacroError, match="it does not run"):
-        pythons.find(str(tmp_path / path))
-
-
-@POSIX
-@pytest.mark.parametrize(
-    ("answer", "toolkit", "device", "reason"),
-    [
-        ("NVIDIA GeForce RTX 4070, 591.20", True, "cuda", "RTX 4070"),
-        ("NVIDIA GeForce RTX 4070, 591.20", False, "cpu", "CUDA toolkit"),
-        ("NVIDIA GeForce GTX 1080, 535.54.03", True, "cpu", "535.54.03 is too old"),
-        ("NVIDIA-SMI has failed because it couldn't communicate with the driver", True, "cpu", "does not answer"),
-        (None, True, "cpu", "no NVIDIA card"),
-    ],
-)
-def test_device_by_what_the_machine_has(tmp_path, monkeypatch, answer, toolkit, device, reason):
-    if sys.platform == "darwin":
-        pytest.skip("Macs have no NVIDIA cards")
-    for name, text in (("nvidia-smi", answer), ("nvcc", "x" if toolkit else None)):
-        if text is not None:
-            (tmp_path / name).write_text(f'#!/bin/sh\necho "{text}"\n')
-            (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CUDA_HOME", raising=False)
-    monkeypatch.delenv("CUDA_PATH", raising=False)
-    machine = pythons.look_at_machine()
-    assert machine.device == device and reason in machine.reason
-
-
-def test_locks_name_everything_that_pyproject_asks_for():
-    import tomllib
-
-    from packaging.requirements import Requirement
-
-    project = tomllib.loads((LOCKS.parents[1] / "pyproject.toml").read_text())["project"]
-    locked = {"packages": set(), "cuda": set(), "torch-cpu": set(), "torch-cuda": set()}
-    for name, found in locked.items():
-        for package, version, text in environment.pins((LOCKS / f"{name}.txt").read_text()):
-            found.add((package, version.partition("+")[0]))
-            assert name.startswith("torch") or "--hash=sha256:" in text, package
-    wanted = {
-        (environment.normalized(r.name), str(r.specifier).removeprefix("=="))
-        for r in map(Requirement, project["dependencies"])
-    }
-    lacking = wanted - locked["packages"] - locked["torch-cpu"]
-    assert not lacking, f"run `make lock`: {lacking}"
-    assert wanted <= locked["packages"] | locked["torch-cuda"]
-    gsplat = Requirement(*project["optional-dependencies"]["cuda"])
-    assert (gsplat.name, str(gsplat.specifier).removeprefix("==")) in locked["cuda"]
-
-
-@pytest.mark.parametrize("system", ["linux-x86_64", "windows-x86_64", "macos-arm64"])
-def test_sizes_are_known_for_every_system(system):
-    sizes = json.loads((LOCKS / "sizes.json").read_text())[system]
-    for device in ("cpu",) if system.startswith("mac") else ("cpu", "cuda"):
-        assert 100e6 < sizes[device]["download"] < sizes[device]["installed"] < 20e9
