@@ -9,6 +9,7 @@ from . import import_result, job, presentation, previews
 from .capture_check import Inspection, Summary
 from .layout import capitalized, wrapped
 from .preferences import solver_python
+from .quantities import duration_text
 
 MOST_WARNINGS = 3
 MENDS = {  # what a button can do about an error: its words and its icon
@@ -107,7 +108,7 @@ class MACRO_PT_synthetic(MacroTab, bpy.types.Panel):
             box = layout.box()
             box.label(text=rendering.title)
             row = box.row(align=True)
-            left = "" if rendering.seconds_left is None else f"  ·  {job.duration(rendering.seconds_left)} left"
+            left = "" if rendering.seconds_left is None else f"  ·  {duration_text(rendering.seconds_left)} left"
             row.progress(factor=rendering.fraction, type="BAR", text=f"{100 * rendering.fraction:.0f} %{left}")
             row.operator("macro.cancel_rendering", text="", icon="X")
             return
@@ -250,7 +251,7 @@ def _draw_end(layout: bpy.types.UILayout, run: job.Job) -> None:
     if run.phase == "error":
         wrapped(box, capitalized(run.message))
     elif run.took_s is not None:
-        box.label(text=f"after {job.duration(run.took_s)}", icon="BLANK1")
+        box.label(text=f"after {duration_text(run.took_s)}", icon="BLANK1")
     if run.mend == "solver":
         box.operator("macro.open_preferences", text="Set the Solver Up", icon="PREFERENCES")
     elif run.mend in MENDS:
