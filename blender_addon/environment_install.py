@@ -31,6 +31,7 @@ from .environment import (
 )
 from .environment_commands import DownloadRate, Progress, Runner
 from .errors import MacroError
+from .files import write_aside
 from .package_locks import Locks, normalized, pins
 from .pythons import Device, Interpreter
 from .quantities import duration_text, size_text
@@ -299,9 +300,7 @@ def _finish(order: Order, places: Places) -> None:
         "python": order.interpreter.label,
         "bytes": size_of(order.root),
     }
-    aside = places.stamp.with_suffix(".tmp")
-    aside.write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
-    aside.replace(places.stamp)
+    write_aside(places.stamp, json.dumps(stamp, indent=2) + "\n")
 
 
 def torch_index(device: Device) -> str:

@@ -28,6 +28,7 @@ from typing import IO, Any, Literal
 
 from . import locks
 from .errors import MacroError
+from .files import write_aside
 from .solver_process import (
     HEARD,
     IN_PREFERENCES,
@@ -116,10 +117,8 @@ class Run:
         Raises:
             MacroError: the output folder cannot be written.
         """
-        aside = self.output / f".{STEERING}.{os.getpid()}"
         try:
-            aside.write_text(wish, encoding="ascii")
-            aside.replace(self.output / STEERING)
+            write_aside(self.output / STEERING, wish)
         except OSError as error:
             raise MacroError(f"the solver cannot be told ({error.strerror})", where=self.output) from None
 

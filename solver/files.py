@@ -5,12 +5,15 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from solver.errors import SolverError
+
+_TRIES, _BETWEEN_TRIES_S = 10, 0.05
 
 
 @contextmanager
@@ -27,9 +30,24 @@ def written_aside(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
-        temporary.replace(path)
+        while_others_read(lambda: temporary.replace(path))
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def while_others_read(action: Callable[[], object]) -> None:
+    """Rename or remove a file that another program may have open for a moment, which Windows forbids meanwhile.
+
+    Raises:
+        PermissionError: it is still forbidden after half a second.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            action()
+            return
+        except PermissionError:
+            time.sleep(_BETWEEN_TRIES_S)
+    action()
 
 
 def write_json(path: Path, content: Any) -> None:

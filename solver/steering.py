@@ -5,13 +5,14 @@ A file, rather than a signal or a pipe, since it works alike on every system, an
 run itself, such as a Blender that was opened again meanwhile.
 """
 
+import contextlib
 import math
 import time
 from pathlib import Path
 from typing import Literal, get_args
 
 from solver.errors import SolverError
-from solver.files import written_aside
+from solver.files import while_others_read, written_aside
 
 Wish = Literal["run", "pause", "finish", "cancel"]
 
@@ -33,8 +34,9 @@ class Steering:
         """The present wish, from a look at the file that is a fifth of a second old at most."""
         now = time.monotonic()
         if self._path is not None and now - self._last_look >= _LOOK_INTERVAL_S:
-            self._last_look = now
-            self._wish = _read(self._path)
+            with contextlib.suppress(OSError):  # it is being exchanged: the last wish holds until the next look
+                self._wish = _read(self._path)
+                self._last_look = now
         return self._wish
 
     def wait(self) -> None:
@@ -45,25 +47,32 @@ class Steering:
         """Remove the file: a wish was for one run only."""
         self._wish = "run"
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            path = self._path
+            while_others_read(lambda: path.unlink(missing_ok=True))
 
 
 def steer(output: Path, wish: Wish) -> None:
     """Tell the run that writes to `output` what to do.
 
     Raises:
-        SolverError: no run has begun there.
+        SolverError: no run has begun there, or the file cannot be written.
     """
     if not output.is_dir():
         raise SolverError("no run writes to this folder", where=output, remedy="name the run's output folder")
-    with written_aside(output / STEERING_FILE) as temporary:
-        temporary.write_text(wish, encoding="ascii")
+    try:
+        with written_aside(output / STEERING_FILE) as temporary:
+            temporary.write_text(wish, encoding="ascii")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SolverError(
+            f"the run cannot be told ({reason})", where=output / STEERING_FILE, remedy="try again"
+        ) from None
 
 
 def _read(path: Path) -> Wish:
     try:
         with path.open("rb") as file:
             word = file.read(_LONGEST_WISH).decode("ascii", errors="replace").strip()
-    except OSError:
+    except FileNotFoundError:
         return "run"
     return word if word in get_args(Wish) else "run"  # type: ignore[return-value]

@@ -4,6 +4,7 @@
 The children here are small Python programs that print events; the real solver is in test_button.py.
 """
 
+import errno
 import json
 import os
 import sys
@@ -300,6 +301,31 @@ def test_a_run_is_told_what_to_do(child, tmp_path):
     run.output = tmp_path / "gone"
     with pytest.raises(MacroError, match="cannot be told"):
         run.steer("finish")
+
+
+@pytest.mark.parametrize("refusals", [3, 10**6])
+def test_a_run_is_told_although_its_file_is_being_read(child, tmp_path, monkeypatch, refusals):
+    """On Windows nothing can be renamed onto a file that another program has open."""
+    (tmp_path / "result").mkdir()
+    run = child("import time; time.sleep(60)")
+    run.steer("pause")
+    real, calls = os.replace, []
+
+    def replace(*arguments):
+        calls.append(arguments)
+        if len(calls) <= refusals:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        real(*arguments)
+
+    monkeypatch.setattr(os, "replace", replace)
+    if refusals == 3:
+        run.steer("finish")
+    else:
+        with pytest.raises(MacroError, match=r"cannot be told \(Access is denied\)"):
+            run.steer("finish")
+    assert 3 < len(calls) < 100
+    (left,) = (tmp_path / "result").iterdir()
+    assert (left.name, left.read_text()) == ("steering.txt", "finish" if refusals == 3 else "pause")
 
 
 HOLDING = (  # as the solver does it

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A run that is steered through a file in its output folder."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -55,6 +57,71 @@ def test_without_a_file_a_run_runs(tmp_path):
 def test_what_is_no_wish_changes_nothing(tmp_path, content):
     (tmp_path / STEERING_FILE).write_bytes(content)
     assert Steering(tmp_path).wish() == "run"
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """Lets the first calls of a function of `os` fail, as on Windows while another program has the file open."""
+
+    def refuse(name, times):
+        real, calls = getattr(os, name), []
+
+        def function(*arguments, **named):
+            calls.append(arguments)
+            if len(calls) <= times:
+                raise PermissionError(errno.EACCES, "Access is denied", str(arguments[0]))
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(os, name, function)
+        return calls
+
+    return refuse
+
+
+def test_a_wish_arrives_although_the_file_is_being_read(tmp_path, refusing):
+    steer(tmp_path, "pause")
+    calls = refusing("replace", 3)
+    steer(tmp_path, "finish")
+    assert len(calls) == 4
+    assert Steering(tmp_path).wish() == "finish"
+    assert [path.name for path in tmp_path.iterdir()] == [STEERING_FILE]
+
+
+def test_a_wish_that_cannot_be_left_is_one_sentence(tmp_path, refusing, capsys):
+    calls = refusing("replace", 10**6)
+    assert main(["steer", str(tmp_path), "finish"]) == 1
+    told = capsys.readouterr().err
+    assert STEERING_FILE in told and "Traceback" not in told
+    assert 1 < len(calls) < 100  # again, and not for ever
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wish_is_forgotten_although_the_file_is_being_read(tmp_path, refusing):
+    steer(tmp_path, "cancel")
+    refusing("unlink", 3)
+    Steering(tmp_path).forget()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_read_now_leaves_the_last_wish(tmp_path, monkeypatch):
+    """A pause must not end because somebody looks at the file; what is wished then is heard at the next step."""
+    monkeypatch.setattr("solver.steering._LOOK_INTERVAL_S", 0.2)
+    steer(tmp_path, "pause")
+    steering = Steering(tmp_path)
+    assert steering.wish() == "pause"
+    time.sleep(0.21)
+    real, locked = Path.open, True
+
+    def open_unless_locked(path, *arguments, **named):
+        if locked and path.name == STEERING_FILE:
+            raise PermissionError(errno.EACCES, "Access is denied", str(path))
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", open_unless_locked)
+    assert steering.wish() == "pause"
+    steer(tmp_path, "finish")
+    locked = False
+    assert steering.wish() == "finish"  # without waiting for another fifth of a second
 
 
 def test_finishing_early_writes_a_whole_result(job):
