@@ -11,7 +11,7 @@ import numpy as np
 
 from solver.capture.distortion import Distortion
 from solver.capture.images import IMAGE_SUFFIXES, image_size, orientation_of
-from solver.capture.photos import list_images
+from solver.capture.photos import MINIMUM_PHOTOS, list_images
 from solver.capture.types import Camera, UnregisteredPhoto
 from solver.errors import SolverError
 
@@ -114,7 +114,7 @@ def with_header(found: Mapping[str, Path]) -> tuple[dict[str, Path], list[Unregi
     """Those of the photos found, by label, whose size and orientation can be read, and the others with the reason.
 
     Raises:
-        SolverError: of the first photo, where that is so of none.
+        SolverError: of the first photo where it is not so, if fewer than `MINIMUM_PHOTOS` remain.
     """
     readable, errors = {}, {}
     for label, image in found.items():
@@ -123,7 +123,7 @@ def with_header(found: Mapping[str, Path]) -> tuple[dict[str, Path], list[Unregi
             readable[label] = image
         except SolverError as error:
             errors[label] = error
-    if errors and not readable:
+    if errors and len(readable) < MINIMUM_PHOTOS:
         raise next(iter(errors.values()))
     return readable, [UnregisteredPhoto(photo_name(label), error.what) for label, error in errors.items()]
 

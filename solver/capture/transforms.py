@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from solver.capture.camera_file import CameraFile, CameraFrame, photo_folders
+from solver.capture.camera_file import CameraFile, CameraFrame, photo_folders, with_header
 from solver.capture.distortion import Distortion
 from solver.capture.images import IMAGE_SUFFIXES, image_size
 from solver.capture.types import Camera
@@ -49,8 +49,9 @@ def read_transforms(path: Path, *, images_required: bool = True, photos: Path | 
 
     Args:
         path: the file, or the folder that holds it.
-        images_required: whether every `file_path` must exist. Otherwise the cameras are what the file says, and
-            the images are asked only for what it leaves out.
+        images_required: whether the images count; what is missing or broken of them is left out then, as long as
+            enough remain. Otherwise the cameras are what the file says, and the images are asked only for what it
+            leaves out.
         photos: folder of the photos, where they are not where the file says.
 
     Raises:
@@ -71,10 +72,14 @@ def read_transforms(path: Path, *, images_required: bool = True, photos: Path | 
     names = _unique_names(paths, path)
     if photos is not None:
         paths = _moved(paths, path, photo_folders(path, photos)[0])
-    for name, image_path, frame in zip(names, paths, frames, strict=True):
+    images = {name: _find_image(image_path) for name, image_path in zip(names, paths, strict=True)}
+    usable, broken = with_header(images) if images_required else (images, [])
+    for name, frame in zip(names, frames, strict=True):
+        if name not in usable:
+            continue
         keys = {**top, **frame}
         place = f"{path}, frame {name}"
-        image_path = _find_image(image_path)
+        image_path = usable[name]
         stated = keys.get("w") is not None and keys.get("h") is not None
         size = image_size(image_path) if images_required or (not stated and image_path.is_file()) else None
         camera = _camera(keys, size, place)
@@ -85,6 +90,7 @@ def read_transforms(path: Path, *, images_required: bool = True, photos: Path | 
         sorted(result, key=lambda frame: frame.name),
         number(top, "unit_mm", str(path), positive=True),
         (path.parent / points).absolute() if isinstance(points, str) else None,
+        unregistered=tuple(broken),
     )
 
 

@@ -97,6 +97,23 @@ def test_photos_elsewhere(write_capture, tmp_path):
         load(root, photos=tmp_path / "gone")
 
 
+@pytest.mark.parametrize("fault", ["missing", "garbled", "empty"])
+def test_a_photo_that_cannot_be_read_is_left_out_where_enough_remain(write_capture, edit_json, fault):
+    root = write_capture()
+    bad = root / "images" / "deleted.png"
+    if fault != "missing":
+        bad.write_bytes(b"" if fault == "empty" else (root / "images" / "photo_0.png").read_bytes()[:20] + b"?" * 50)
+    edit_json(
+        root / "transforms.json",
+        lambda content: content["frames"].append({**content["frames"][0], "file_path": "images/deleted.png"}),
+    )
+    capture = load(root)
+    assert [photo.name for photo in capture.photos] == ["photo_0", "photo_1", "photo_2"]
+    (told,) = capture.unregistered
+    assert told.name == "deleted"
+    assert {"missing": "missing", "garbled": "decoded", "empty": "empty"}[fault] in told.reason
+
+
 def test_photos_of_several_folders_lie_elsewhere(write_capture, edit_json, tmp_path):
     """Two of them have one name, which their folders tell apart."""
     root = write_capture()
