@@ -5,7 +5,7 @@
 operators run. `begin` returns at once and lets a timer hear the solver while Blender stays usable. A timer rather
 than a modal operator: it outlives undo and the loading of another file, and it grabs no key. One run works at a time;
 others wait in line. A result is imported only into the scene that asked for it, never into another file that was
-opened meanwhile. Runs that an earlier Blender left behind are taken over by `adopt_all`.
+opened meanwhile. What an earlier Blender left behind, running or waiting, is taken over by `adopt_all`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import bpy
 
-from . import capture_check, rendering, runs, solver_process
+from . import capture_check, queue_on_disk, rendering, runs, solver_process
 from .capture_check import Inspection
 from .errands import Errand
 from .errors import MacroError
@@ -132,7 +132,8 @@ def begin(request: Request, python: str, scene: bpy.types.Scene) -> Job:
     Its result is imported into `scene` in the end.
 
     Raises:
-        MacroError: the solver cannot be started, or a run to the same output folder is under way.
+        MacroError: the solver cannot be started, the queue not be noted, or a run to the same output folder is under
+            way.
     """
     if any(job.output == request.output and not job.is_over for job in jobs):
         raise MacroError(
@@ -149,8 +150,10 @@ def begin(request: Request, python: str, scene: bpy.types.Scene) -> Job:
         scene=scene.session_uid,
         origin=origin,
     )
+    if working() is not None:
+        job.place = queue_on_disk.line_up(request, python, storage(), origin)
     jobs[:] = [other for other in jobs if not other.is_over] + [job]
-    if working() is None:
+    if job.place is None:
         _start(job)
     _start_timer()
     return job
@@ -163,7 +166,22 @@ def _start(job: Job) -> None:
     except MacroError as error:
         job.fail(error.sentence, mend="solver")
         raise
+    finally:
+        _give_place_up(job)
     job.phase, job.log_path = "running", job.run.log_path
+
+
+def _give_place_up(job: Job) -> None:
+    if job.place is not None:
+        job.place.give_up()
+        job.place = None
+
+
+def start_waiting() -> None:
+    """Let go on what has waited since an earlier Blender."""
+    for job in waiting():
+        job.held = False
+    _start_timer()
 
 
 def adopt_soon() -> None:
@@ -172,7 +190,10 @@ def adopt_soon() -> None:
 
 
 def adopt_all() -> None:
-    """Take over the runs that no living Blender minds: of a Blender that was closed, or that crashed."""
+    """Take over the runs and the queue that no living Blender minds: of one that was closed, or that crashed.
+
+    The queue goes on by itself where runs do when Blender is closed; else it waits for `start_waiting`.
+    """
     known = {job.run.folder for job in jobs if job.run is not None}
     for run in runs.adopt(storage()):
         if run.folder in known:
@@ -184,13 +205,25 @@ def adopt_all() -> None:
             scene = bpy.data.scenes.get(job.origin.scene)
             job.scene = scene.session_uid if scene is not None else None
         jobs.append(job)
-    if working() is not None:
+    places, faults = queue_on_disk.adopt(storage())
+    jobs.extend(Job(output=Path(), phase="error", message=fault) for fault in faults)
+    under_way = {job.output for job in jobs if not job.is_over}
+    for place in places:
+        request = place.request
+        if request.output in under_way:  # it had just begun
+            place.give_up()
+            continue
+        job = Job(output=request.output, capture=request.capture, request=request, python=place.python)
+        job.place, job.origin, job.held = place, place.origin, not leave_at_exit
+        jobs.append(job)
+    if working() is not None or waiting():
         _start_timer()
 
 
 def cancel(job: Job) -> None:
     """Ask the solver to stop, which saves its state first; one that waits is forgotten."""
     if job.phase == "waiting":
+        _give_place_up(job)
         jobs.remove(job)
     elif job.run is not None:
         job.run.cancel()
@@ -269,11 +302,16 @@ def begin_check(python: str) -> None:
 
 
 def end_all(*, leave_running: bool = False) -> None:
-    """End the solver, or leave it at work, and end the timer: for unregistering and for Blender's own end."""
+    """End the solver, or leave it at work, and end the timer: for unregistering and for Blender's own end.
+
+    What waits stays on the disk.
+    """
     global check, inspection, rendered
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
     for job in jobs:
+        if job.place is not None:
+            job.place.leave()
         if job.run is None:
             continue
         if leave_running and job.phase != "cancelling":
@@ -303,9 +341,10 @@ def _tick() -> float | None:
         _follow_scene(job)
     for job in [job for job in jobs if job.run is not None]:
         _hear(job)
-    if working() is None and waiting():
+    following = next((job for job in waiting() if not job.held), None)
+    if working() is None and following is not None:
         with contextlib.suppress(MacroError):  # the job says why, and the next call tries the one after it
-            _start(waiting()[0])
+            _start(following)
     for errand in errands():
         errand.hear()
     _redraw_what_changed()
@@ -337,8 +376,13 @@ def _scene(job: Job) -> bpy.types.Scene | None:
 def _follow_scene(job: Job) -> None:
     """Keep up with a scene that is renamed, and with a file that is saved elsewhere or opened again."""
     scene = _scene(job)
-    if scene is not None:
-        job.scene, job.origin = scene.session_uid, Origin(bpy.data.filepath, scene.name)
+    if scene is None:
+        return
+    job.scene, origin = scene.session_uid, Origin(bpy.data.filepath, scene.name)
+    if origin != job.origin:
+        job.origin = origin
+        if job.place is not None:
+            job.place.follow(origin)
 
 
 def _import_finished(job: Job) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import job
+from . import installation, job
 from .errors import MacroError
 from .preferences import solver_python
 from .properties import absolute
@@ -191,6 +191,30 @@ class MACRO_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MACRO_OT_start_waiting(bpy.types.Operator):
+    """Begin with the reconstructions that have waited since Blender was closed, one after the other"""
+
+    bl_idname = "macro.start_waiting"
+    bl_label = "Start the Queue"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """Some wait for this button, and the solver is whole."""
+        if installation.current is not None and installation.current.running:
+            cls.poll_message_set("The solver is being installed")
+        elif not any(run.held for run in job.waiting()):
+            cls.poll_message_set("Nothing waits for this button")
+        else:
+            return True
+        return False
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        """Let them go on."""
+        job.start_waiting()
+        job.redraw()
+        return {"FINISHED"}
+
+
 class MACRO_OT_escape(bpy.types.Operator):
     """Ask whether to stop the reconstruction: for the Escape key over the Macro tab"""
 
@@ -330,6 +354,7 @@ CLASSES = (
     MACRO_OT_pause,
     MACRO_OT_finish,
     MACRO_OT_cancel,
+    MACRO_OT_start_waiting,
     MACRO_OT_escape,
     MACRO_OT_mend,
     MACRO_OT_dismiss,

@@ -62,6 +62,8 @@ class MACRO_PT_reconstruct(MacroTab, bpy.types.Panel):
             row = layout.row(align=True)
             row.label(text=f"{other.output.name} waits", icon="SORTTIME")
             row.operator("macro.cancel", text="", icon="X", emboss=False).output = str(other.output)
+        if any(other.held for other in job.waiting()):
+            layout.operator("macro.start_waiting", icon="PLAY")
         for other in job.jobs:
             if other.is_over:
                 _draw_end(layout, other)

@@ -84,7 +84,11 @@ class MacroPreferences(bpy.types.AddonPreferences):
         description="What happens to a reconstruction that is running, also when this extension is disabled",
         items=(
             ("end", "End the Run", "Save its state and end it; it can go on from there later"),
-            ("leave", "Let It Run", "Let it run on; the next Blender finds it again and shows how far it is"),
+            (
+                "leave",
+                "Let It Run",
+                "Let it run on; the next Blender finds it again, shows how far it is, and goes on with the queue",
+            ),
         ),
         default="end",
         update=lambda _preferences, _context: note_what_happens_at_exit(),

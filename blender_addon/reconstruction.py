@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .quantities import duration_text
+from .queue_on_disk import Place
 from .runs import Origin, Run
 from .solver_process import Outcome, Request
 
@@ -27,6 +28,8 @@ class Job:
     scene: int | None = None  # session_uid of the scene that the result goes to; it survives renaming and undo
     origin: Origin = field(default_factory=Origin)  # the same scene by name, for when its file is opened again
     phase: Phase = "waiting"
+    place: Place | None = None  # in the queue on the disk, while it waits
+    held: bool = False  # whether it waits for the user too
     stage: str = ""
     title: str = "Starting"
     done: int = 0  # steps of the present stage

@@ -48,6 +48,7 @@ LONGEST_EVENT = 1 << 20  # bytes
 CHUNK = 1 << 20  # bytes of events read at a time
 
 JOBS, RECORD, EVENTS, LOG, OWNER = "jobs", "job.json", "events.jsonl", "solver.log", "owner.lock"
+WAITING = "waiting.json"  # in the folder of one that has not begun (queue_on_disk.py)
 RUN_LOCK, STEERING = "run.lock", "steering.txt"  # the solver's, in the output folder
 Wish = Literal["run", "pause", "finish", "cancel"]
 
@@ -58,6 +59,15 @@ class Origin:
 
     blend_file: str = ""  # empty for a file that was not saved
     scene: str = ""
+
+    @classmethod
+    def from_json(cls, content: Any) -> Origin:
+        """As `asdict` gave it.
+
+        Raises:
+            KeyError, TypeError: it is something else.
+        """
+        return cls(**{key: str(content[key]) for key in ("blend_file", "scene")})
 
 
 @dataclass(frozen=True)
@@ -366,6 +376,8 @@ def adopt(storage: Path) -> list[Run]:
     """The runs, oldest first, that no living Blender minds; they are this process's from now on. Broken notes go."""
     found: list[Run] = []
     for folder in sorted((storage / JOBS).glob("*")):
+        if (folder / WAITING).is_file():
+            continue
         owner = None
         try:
             owner = locks.take(folder / OWNER)
@@ -381,13 +393,12 @@ def adopt(storage: Path) -> list[Run]:
 def _read_record(path: Path) -> Record:
     with path.open("rb") as file:
         content = json.loads(file.read(CHUNK))
-    origin = Origin(**{key: str(content["origin"][key]) for key in ("blend_file", "scene")})
     return Record(
         output=str(content["output"]),
         capture=str(content["capture"]),
         process=int(content["process"]),
         started=float(content["started"]),
-        origin=origin,
+        origin=Origin.from_json(content["origin"]),
     )
 
 

@@ -57,6 +57,27 @@ class Request:
             words += ["--set", "close_holes=true"]
         return [*words, "--device", self.device, "--events", "json", *(["--resume"] if self.resume else [])]
 
+    def as_json(self) -> dict[str, Any]:
+        """For a file; `from_json` reads it again."""
+        return {name: str(value) if isinstance(value, Path) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, content: Any) -> Request:
+        """What `as_json` gave.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is something else.
+        """
+        values = dict(content)
+        for name in ("capture", "output", "masks"):
+            if values[name] is not None:
+                values[name] = Path(values[name])
+        request = cls(**values)
+        scalars = all(isinstance(value, str | int | float | Path | None) for value in vars(request).values())
+        if not scalars or not request.capture.is_absolute() or not request.output.is_absolute():
+            raise ValueError("not a request")
+        return request
+
 
 @dataclass(frozen=True)
 class Outcome:
