@@ -25,7 +25,7 @@ ROOMS = (  # in the order of the street: a room may use itself and what stands b
     "evaluation",
 )
 # modules that every room may use
-FOUNDATION = {"errors", "events", "files", "config", "cancellation", "steering", "run_lock"}
+FOUNDATION = {"errors", "events", "files", "ply", "config", "cancellation", "steering", "run_lock"}
 
 
 def sources(folder):

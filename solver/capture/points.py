@@ -7,6 +7,7 @@ import numpy as np
 
 from solver.capture.types import SparsePoints
 from solver.errors import SolverError
+from solver.ply import read_ply
 
 
 def read_points(path: Path) -> SparsePoints:
@@ -15,11 +16,15 @@ def read_points(path: Path) -> SparsePoints:
     Raises:
         SolverError: the file is absent or not a point cloud.
     """
-    from plyfile import PlyData, PlyParseError
+    from plyfile import PlyParseError
 
     try:
-        vertices = PlyData.read(path)["vertex"].data
+        vertices = read_ply(path)["vertex"].data
         positions = np.stack([vertices[axis] for axis in "xyz"], axis=1).astype(np.float64)
+        if {"red", "green", "blue"} <= set(vertices.dtype.names):
+            colours = np.stack([vertices[channel] for channel in ("red", "green", "blue")], axis=1).astype(np.uint8)
+        else:
+            colours = np.full((len(positions), 3), 128, dtype=np.uint8)
     except FileNotFoundError:
         raise SolverError(
             "the point cloud is missing", where=path, remedy="put it back, or remove ply_file_path"
@@ -30,9 +35,5 @@ def read_points(path: Path) -> SparsePoints:
             where=path,
             remedy="write it again, or remove ply_file_path",
         ) from None
-    if {"red", "green", "blue"} <= set(vertices.dtype.names):
-        colours = np.stack([vertices[channel] for channel in ("red", "green", "blue")], axis=1).astype(np.uint8)
-    else:
-        colours = np.full((len(positions), 3), 128, dtype=np.uint8)
     usable = np.isfinite(positions).all(axis=1)
     return SparsePoints(positions[usable], colours[usable])

@@ -18,6 +18,7 @@ from solver.errors import SolverError
 from solver.files import written_aside
 from solver.gaussians.model import Gaussians
 from solver.optics.colour import linear_to_srgb
+from solver.ply import read_ply
 from solver.rasterization.spherical_harmonics import basis as sh_basis
 
 if TYPE_CHECKING:
@@ -153,10 +154,10 @@ def read_splat_file(path: Path) -> Splats:
     Raises:
         SolverError: the file is absent, damaged, or of another layout.
     """
-    from plyfile import PlyData, PlyParseError
+    from plyfile import PlyParseError
 
     try:
-        table = PlyData.read(str(path))["vertex"].data  # binary rows are mapped, not read: a short file is refused
+        table = read_ply(path)["vertex"].data
 
         def columns(names: Sequence[str]) -> np.ndarray:
             return np.stack([table[name] for name in names], axis=1).astype(np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 
 from solver.errors import SolverError
 from solver.optics.colour import srgb_to_linear
+from solver.ply import read_ply
 
 MESH, TEXTURE = "mesh.ply", "texture.png"
 Z_UP_TO_Y_UP = np.array([[1, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=np.float64)
@@ -56,11 +57,10 @@ def read_surface(path: Path) -> Surface:
     Raises:
         SolverError: it is absent or damaged.
     """
-    from plyfile import PlyData, PlyParseError
+    from plyfile import PlyParseError
 
     try:
-        # Of known length, lists are mapped and not read one by one; a short file is refused before memory is taken.
-        ply = PlyData.read(str(path), known_list_len={"face": {"vertex_indices": 3}})
+        ply = read_ply(path, {"face": {"vertex_indices": 3}})
         table, faces = ply["vertex"].data, np.array(ply["face"].data["vertex_indices"], np.int64)
 
         def columns(*names: str) -> np.ndarray:

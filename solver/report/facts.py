@@ -16,6 +16,7 @@ from solver.errors import SolverError
 from solver.export.images import read_exr
 from solver.files import read_json
 from solver.optics.circle_of_confusion import SHARP_COC_PX
+from solver.ply import read_ply
 
 _DEPTH_PERCENTILES = (2, 98)  # of a subject's depths in a photo: its range, without strays
 _LOOKS_DOWN = 0.8  # of cameras' mean viewing direction along -Z, in a world whose Z is up
@@ -142,9 +143,7 @@ def _vertices(folder: Path) -> np.ndarray | None:  # [V, 3]
     import plyfile
 
     try:
-        # Of known length, lists are mapped and not read one by one; a short file is refused before memory is taken.
-        three = {"face": {"vertex_indices": 3}}
-        vertices = plyfile.PlyData.read(str(folder / "mesh.ply"), known_list_len=three)["vertex"]
+        vertices = read_ply(folder / "mesh.ply", {"face": {"vertex_indices": 3}})["vertex"]
         positions = np.stack([vertices[axis] for axis in "xyz"], axis=1).astype(np.float64)
     except (OSError, KeyError, ValueError, plyfile.PlyParseError):
         return None
