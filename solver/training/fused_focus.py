@@ -81,7 +81,7 @@ def _beyond_reach(
 def focus_weights(
     rendering: Rendering, aperture: Aperture, principal_distance_px: float, half_weight_coc_px: float
 ) -> Tensor:  # [H, W]
-    """`trainer.focus_weights` of a float32 rendering on the processor."""
+    """`pixel_weights.focus_weights` of a float32 rendering on the processor."""
     depth, alpha = _array(rendering.depth), _array(rendering.alpha)
     weights = np.empty_like(alpha)
     spread, inverse_focus_distance = _lens(aperture, principal_distance_px / half_weight_coc_px)
@@ -92,7 +92,7 @@ def focus_weights(
 def alpha_outside_mask(
     rendering: Rendering, beside: Beside, aperture: Aperture | None, principal_distance_px: float
 ) -> Tensor:  # []
-    """`trainer.alpha_outside_mask` of a float32 rendering on the processor."""
+    """`outside_masks.alpha_outside_mask` of a float32 rendering on the processor."""
     images = (rendering.depth, rendering.alpha, beside.distance, beside.nearest)
     depth, alpha, distance, nearest = (_array(image).reshape(-1) for image in images)
     beyond = np.empty_like(alpha)

@@ -22,10 +22,9 @@ from solver.events import Reporter
 from solver.gaussians.densification import densify, perturb
 from solver.gaussians.initialization import initialize, scene_centre, scene_size
 from solver.gaussians.model import Gaussians
-from solver.optics.circle_of_confusion import circle_of_confusion_px
-from solver.optics.colour import linear_to_srgb, srgb_to_linear
+from solver.optics.colour import linear_to_srgb
 from solver.optics.sharpness import local_sharpness
-from solver.rasterization import Aperture, Backend, Rendering, View
+from solver.rasterization import Aperture, Backend, View
 from solver.steering import Steering, Wish
 from solver.training.camera_refinement import CameraRefinement
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
@@ -34,19 +33,19 @@ from solver.training.exposures import Exposures
 from solver.training.held_out import fit_exposure, fit_focus, fit_pose
 from solver.training.history import History
 from solver.training.losses import photo_loss, psnr
-from solver.training.photos import Beside, TrainingPhoto, load_training_photos
+from solver.training.outside_masks import alpha_outside_mask, initial_background, outside_masks
+from solver.training.photos import load_training_photos
+from solver.training.pixel_weights import focus_weights, pixel_weights
 from solver.training.preview import write_preview
 from solver.training.reconstruction import Reconstruction, view_of_photo
 from solver.training.resurfacing import resurface
 from solver.training.torch_threads import single_threaded_torch
 
-_OUTSIDE_SHARE = 0.25  # of the photos that see a Gaussian: if so many masks exclude it, it is not the subject
 _LENS_START_SHARE = 0.1  # the lens learns at full rate from this part of the run on
 _FINAL_LENS_RATE = 0.1  # of the lens's learning rates, at the end
 _POSES_START_SHARE = 0.05  # of the run, in which the cameras' learning rates rise to their full
 _FINAL_POSES_RATE = 0.01  # of the cameras' learning rates, at the end
 _FINAL_EXPOSURE_RATE = 0.03  # of the exposures' learning rate, at the end
-_UNCLEAR_WEIGHT = 0.1  # of pixels where a photo is blurred, while geometry comes from its sharp parts
 
 
 class Trainer:
@@ -180,11 +179,7 @@ class Trainer:
             extras = squared_depths(scene.gaussians.means, view, centre_depth, scene.scene_size)
         photograph = scene.photograph(index, view, aperture, clarity, extras)
         rendering = photograph.rendering
-        weights = None
-        if aperture is None and clarity is not None:
-            weights = clarity + _UNCLEAR_WEIGHT
-        if aperture is not None and part >= settings.focus_weighting_from:
-            weights = focus_weights(rendering, aperture, fx, settings.focus_weight_coc)
+        weights = pixel_weights(rendering, aperture, clarity, fx, settings, part)
         loss = photo_loss(rendering.colour, target.image, target.mask, weights, settings.ssim_weight)
         regularization = (
             settings.opacity_regularization * scene.gaussians.opacities.mean()
@@ -494,71 +489,6 @@ def is_held_out(index: int, settings: ReconstructionSettings) -> bool:
     return settings.hold_out > 0 and index % settings.hold_out == 0
 
 
-def initial_background(photos: list[TrainingPhoto]) -> Tensor:
-    """The photos' mean colour in linear light, [3]; where there are masks, that of what they leave out."""
-    total, count = torch.zeros(3), torch.zeros(1)
-    for entry in photos:
-        weights = torch.ones_like(entry.image[..., :1]) if entry.mask is None else 1 - entry.mask[..., None]
-        total += (weights * srgb_to_linear(entry.image)).sum((0, 1)).cpu()
-        count += weights.sum().cpu()
-    return total / count.clamp(min=1)
-
-
-def focus_weights(
-    rendering: Rendering, aperture: Aperture, principal_distance_px: float, half_weight_coc_px: float
-) -> Tensor:  # [H, W]
-    """How much each pixel counts, falling with its circle of confusion; 1 on average.
-
-    Detail reaches a point from the few photos that hold it in focus; without weights the many others outvote them.
-    Where no surface is rendered, and so no circle is known, a pixel counts as the others do on average.
-    """
-    if _on_processor(rendering):
-        from solver.training import fused_focus
-
-        return fused_focus.focus_weights(rendering, aperture, principal_distance_px, half_weight_coc_px)
-    with torch.no_grad():
-        alpha = rendering.alpha
-        coc = _rendered_coc(rendering, aperture, principal_distance_px)
-        weights = alpha / (1 + (coc / half_weight_coc_px) ** 2)
-        surface, total = alpha.sum(), weights.sum()
-        if total < 1e-6 * alpha.numel():
-            return torch.ones_like(alpha)
-        return weights * (surface / total) + (1 - alpha)
-
-
-def alpha_outside_mask(
-    rendering: Rendering,
-    beside: Beside,
-    aperture: Aperture | None,
-    principal_distance_px: float,
-) -> Tensor:  # []
-    """What is rendered farther outside the mask than the subject's blur reaches, over the subject's size.
-
-    No photo says anything of such pixels, so that what is there would never be seen in training, but in every result.
-    """
-    if _on_processor(rendering):
-        from solver.training import fused_focus
-
-        return fused_focus.alpha_outside_mask(rendering, beside, aperture, principal_distance_px)
-    reach = torch.ones_like(beside.distance)  # the mask's edge runs somewhere through its pixels
-    if aperture is not None:
-        with torch.no_grad():  # the blur of the subject's nearest edge, not of whatever floats there
-            coc = _rendered_coc(rendering, aperture, principal_distance_px)
-            reach = reach + coc.flatten()[beside.nearest] / 2
-    return (rendering.alpha * (beside.distance > reach)).sum() / (beside.distance == 0).sum().clamp(min=1)
-
-
-def _on_processor(rendering: Rendering) -> bool:
-    return rendering.alpha.device.type == "cpu" and rendering.alpha.dtype == torch.float32
-
-
-def _rendered_coc(rendering: Rendering, aperture: Aperture, principal_distance_px: float) -> Tensor:  # [H, W]
-    depth = rendering.depth / rendering.alpha.clamp(min=1e-3)
-    return circle_of_confusion_px(
-        depth.clamp(min=1e-6), aperture.pupil_diameter, aperture.inverse_focus_distance, principal_distance_px
-    )
-
-
 def uses_defocus(settings: ReconstructionSettings) -> bool:
     """Whether the run models blur: sharp training images have none."""
     return settings.defocus != "none" and settings.train_on == "photos"
@@ -604,33 +534,6 @@ def restore_scene(scene: Reconstruction, content: dict[str, Any]) -> None:
         scene.blurnet.load_state_dict(content["blurnet"])
     if scene.exposures is not None:
         scene.exposures.log_gains = [gain.requires_grad_() for gain in content["log_gains"]]
-
-
-def outside_masks(means: Tensor, photos: list[TrainingPhoto]) -> Tensor:  # [N, 3] -> [N] bool
-    """Gaussians that the masks say are not the subject; none where there are no masks.
-
-    A photo without a mask shows the subject everywhere; one whose mask is empty shows none of it, and says nothing.
-    """
-    seen = torch.zeros(len(means), device=means.device)
-    outside = torch.zeros_like(seen)
-    if all(entry.mask is None for entry in photos):
-        return outside.bool()
-    for entry in photos:
-        if entry.mask is not None and not entry.mask.any():
-            continue
-        camera = entry.photo.camera
-        pose = torch.as_tensor(entry.photo.world_to_camera, dtype=means.dtype, device=means.device)
-        local = means @ pose[:3, :3].T + pose[:3, 3]
-        depth = local[:, 2].clamp(min=1e-9)
-        column = (camera.fx * local[:, 0] / depth + camera.cx).floor().long()
-        row = (camera.fy * local[:, 1] / depth + camera.cy).floor().long()
-        inside = (local[:, 2] > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
-        seen += inside
-        if entry.mask is not None:
-            masked_out = torch.zeros_like(inside)
-            masked_out[inside] = entry.mask[row[inside], column[inside]] < 0.5
-            outside += masked_out
-    return outside > _OUTSIDE_SHARE * seen.clamp(min=1)
 
 
 def _inverse_depth_range(samples: list[DepthSamples], size: float) -> float:

@@ -25,8 +25,9 @@ from solver.export.load import load_reconstruction
 from solver.rasterization import Aperture, Rendering, View, rasterize
 from solver.reconstruct import Job, reconstruct
 from solver.training.checkpoint import load_checkpoint, save_checkpoint
+from solver.training.pixel_weights import UNCLEAR_WEIGHT
 from solver.training.reconstruction import view_of_photo
-from solver.training.trainer import _UNCLEAR_WEIGHT, Trainer
+from solver.training.trainer import Trainer
 
 FOCAL_PX = 200.0
 
@@ -186,7 +187,7 @@ def test_the_documentation_has_its_numbers():
         f"Under {SHARP_VARIANCE} px^2 a pixel stays",
         f"`m = q * exp(-v / (2 * {module._SHARP_SIGMA_PX}^2))`",
         f"the {module._CLEAR_PERCENTILE:g}th percentile",
-        f"weighted by `q + {_UNCLEAR_WEIGHT}`",
+        f"weighted by `q + {UNCLEAR_WEIGHT}`",
         f"`blurnet_blur_from` ({usual.blurnet_blur_from} of the run)",
         f"`blurnet_joint_from` ({usual.blurnet_joint_from})",
         f"That share is {usual.blurnet_gaussians_share:g} by default",

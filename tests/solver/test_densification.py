@@ -12,8 +12,8 @@ from solver.capture.types import Camera, Photo
 from solver.gaussians import random_walk
 from solver.gaussians.densification import densify, perturb, shaped_noise, shared_between_copies
 from solver.gaussians.model import Gaussians, rotation_matrices
+from solver.training.outside_masks import outside_masks
 from solver.training.photos import TrainingPhoto
-from solver.training.trainer import outside_masks
 
 
 def random_gaussians(n: int = 40) -> Gaussians:

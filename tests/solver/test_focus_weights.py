@@ -4,7 +4,7 @@
 import torch
 
 from solver.rasterization import Aperture, Rendering
-from solver.training.trainer import focus_weights
+from solver.training.pixel_weights import focus_weights
 
 LENS = Aperture(pupil_diameter=torch.tensor(10.0), inverse_focus_distance=torch.tensor(0.01))
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from solver.rasterization import Aperture, Rendering
+from solver.training.outside_masks import alpha_outside_mask
 from solver.training.photos import Beside
-from solver.training.trainer import alpha_outside_mask, focus_weights
+from solver.training.pixel_weights import focus_weights
 
 HEIGHT, WIDTH = 13, 21
 PRINCIPAL_DISTANCE = 300.0

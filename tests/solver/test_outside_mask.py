@@ -13,9 +13,10 @@ from solver.capture.types import Camera, Capture, Photo
 from solver.config import settings_for
 from solver.events import Reporter
 from solver.rasterization import Aperture, Rendering
+from solver.training.outside_masks import alpha_outside_mask
 from solver.training.photos import Beside, load_training_photos
 from solver.training.reconstruction import view_of_photo
-from solver.training.trainer import Trainer, alpha_outside_mask
+from solver.training.trainer import Trainer
 
 DISTANCE = torch.tensor([[0.0, 0.0, 1.0, 2.0, 4.0, 6.0]])  # a subject of two pixels
 BESIDE = Beside(DISTANCE, torch.tensor([[0, 1, 1, 1, 1, 1]]))
