@@ -39,8 +39,9 @@ from solver.training.held_out import psnr_of_photo
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction
 from solver.training.scale_from_blur import contradiction, scale_from_blur
+from solver.training.stages import uses_defocus
 from solver.training.torch_threads import single_threaded_torch
-from solver.training.trainer import Trainer, is_held_out, uses_defocus
+from solver.training.trainer import Trainer, is_held_out
 
 _VAGUE_SCALE = 0.1  # relative uncertainty of the scene's unit that is worth a warning
 

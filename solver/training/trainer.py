@@ -16,7 +16,7 @@ from solver.capture.types import Capture
 from solver.config import ReconstructionSettings
 from solver.defocus.blurnet import BlurNet, measured_clarity
 from solver.defocus.focus_plan import focus_plan_warning
-from solver.defocus.lens import DepthSamples, Lens, depth_samples, initial_lens
+from solver.defocus.lens import Lens, depth_samples, initial_lens
 from solver.errors import Cancelled, SolverError
 from solver.events import Reporter
 from solver.gaussians.densification import densify, perturb
@@ -32,20 +32,17 @@ from solver.training.depth_spread import depth_spread, squared_depths
 from solver.training.exposures import Exposures
 from solver.training.held_out import fit_exposure, fit_focus, fit_pose
 from solver.training.history import History
+from solver.training.learning_rates import LearningRates, inverse_depth_range
 from solver.training.losses import photo_loss, psnr
+from solver.training.optimizers import gaussian_optimizer, other_optimizers, set_learning_rates
 from solver.training.outside_masks import alpha_outside_mask, initial_background, outside_masks
 from solver.training.photos import load_training_photos
 from solver.training.pixel_weights import focus_weights, pixel_weights
 from solver.training.preview import write_preview
 from solver.training.reconstruction import Reconstruction, view_of_photo
 from solver.training.resurfacing import resurface
+from solver.training.stages import blurs, densifies, samples_pupil, sh_degree, uses_blurnet, uses_defocus
 from solver.training.torch_threads import single_threaded_torch
-
-_LENS_START_SHARE = 0.1  # the lens learns at full rate from this part of the run on
-_FINAL_LENS_RATE = 0.1  # of the lens's learning rates, at the end
-_POSES_START_SHARE = 0.05  # of the run, in which the cameras' learning rates rise to their full
-_FINAL_POSES_RATE = 0.01  # of the cameras' learning rates, at the end
-_FINAL_EXPOSURE_RATE = 0.03  # of the exposures' learning rate, at the end
 
 
 class Trainer:
@@ -89,14 +86,13 @@ class Trainer:
         samples = [
             depth_samples(p.photo, capture.points, centre, local_sharpness(p.image.cpu().numpy())) for p in self.photos
         ]
-        self.focus_unit = _inverse_depth_range(samples, size)
         lens = initial_lens(capture, samples, settings.pupil_start)
         told = focus_plan_warning(capture, lens, samples, self.training_indices) if uses_defocus(settings) else None
         if told is not None:
             reporter.warning(told)
         blurnet = None
         self.clarity: dict[int, Tensor] | None = None  # [H, W] of each training photo, where kernels of pixels blur
-        if uses_defocus(settings) and settings.defocus == "blurnet":
+        if uses_blurnet(settings):
             blurnet = BlurNet(len(self.photos), settings.seed).to(device)
             clarity = measured_clarity([photo.image.cpu().numpy() for photo in self.training_photos])
             on_device = (torch.from_numpy(each).to(device) for each in clarity)
@@ -118,6 +114,12 @@ class Trainer:
         self.cameras: CameraRefinement | None = None
         if refines_cameras(settings, capture):
             self.cameras = CameraRefinement.none_yet(capture.photos, centre, size, self.training_indices, device)
+        self.learning_rates = LearningRates(
+            settings,
+            scene_size=size,
+            focus_unit=inverse_depth_range(samples, size),
+            masked=any(photo.mask is not None for photo in self.training_photos),
+        )
         self._make_optimizers()
 
     def run(self) -> Reconstruction:
@@ -165,8 +167,8 @@ class Trainer:
         """Move scene and lens towards the next photo, and return how far off they were; `step` is the caller's."""
         scene, settings = self.scene, self.settings
         part = self.step / settings.iterations
-        scene.active_sh_degree = min(settings.sh_degree, int(part / settings.sh_degree_interval))
-        self._set_learning_rates(part)
+        scene.active_sh_degree = sh_degree(settings, part)
+        set_learning_rates(self.optimizers, self.learning_rates.at(part))
 
         index = self._next_photo()
         target = self.photos[index]
@@ -219,10 +221,10 @@ class Trainer:
         measured = psnr(rendering.colour, target.image, target.mask) if self.history.measures(self.step) else None
         self.history.add(self.step, value, measured)
 
-        densifies = part < settings.densify_until
-        if densifies:
-            perturb(scene.gaussians, settings.noise * self._means_rate(part) / scene.scene_size**2, self.generator)
-        if densifies and self.step > 0 and self.step % settings.densify_interval == 0:
+        if densifies(settings, part):
+            walk = settings.noise * self.learning_rates.means(part) / scene.scene_size**2
+            perturb(scene.gaussians, walk, self.generator)
+        if densifies(settings, part) and self.step > 0 and self.step % settings.densify_interval == 0:
             self._densify()
         if 0 < self.step == round(settings.resurface_at * settings.iterations):
             self._resurface()
@@ -274,11 +276,9 @@ class Trainer:
         self.training_photos = [self.photos[index] for index in self.training_indices]
 
     def _aperture(self, index: int, part: float) -> Aperture | None:
-        settings = self.settings
-        start = settings.blurnet_blur_from if settings.defocus == "blurnet" else settings.defocus_warm_up
-        if not uses_defocus(settings) or part < start:
+        if not blurs(self.settings, part):
             return None
-        if settings.defocus == "pupil" and part >= settings.pupil_from:
+        if samples_pupil(self.settings, part):
             return self.scene.aperture(index, 2 * np.pi * float(torch.rand((), generator=self.generator)))
         return self.scene.lens.aperture(index)
 
@@ -293,7 +293,7 @@ class Trainer:
         self._adopt_cameras()
         self.scene.gaussians = densify(
             self.scene.gaussians,
-            self.gaussian_optimizer,
+            self._gaussian_optimizer,
             budget=settings.max_gaussians,
             growth=settings.growth,
             dead_opacity=settings.dead_opacity,
@@ -315,97 +315,21 @@ class Trainer:
             focus_known=uses_defocus(settings),
         )
         if gaussians is not None:
-            scene.gaussians = gaussians
-            self._make_gaussian_optimizer()
-
-    def _make_gaussian_optimizer(self) -> None:
-        scene = self.scene
-        scene.gaussians = scene.gaussians.map(lambda tensor: tensor.detach().requires_grad_())
-        rates = self._gaussian_rates(0.0)
-        self.gaussian_optimizer = torch.optim.Adam(
-            [
-                {"params": [tensor], "lr": rates[name], "name": name}
-                for name, tensor in scene.gaussians.tensors().items()
-            ],
-            eps=1e-15,
-            fused=True,
-        )
+            self._adopt_gaussians(gaussians)
 
     def _make_optimizers(self) -> None:
-        self._make_gaussian_optimizer()
-        scene, lens = self.scene, self.scene.lens
-        scene.background.requires_grad_()
-        for tensor in (*lens.log_pupil_diameters, *lens.inverse_focus_distances):
-            tensor.requires_grad_()
-        lens_optimizer = torch.optim.Adam(
-            [
-                {"params": [scene.background], "name": "background"},
-                {"params": lens.log_pupil_diameters, "name": "pupil"},
-                {"params": lens.inverse_focus_distances, "name": "focus"},
-            ],
-            lr=0.0,
-            eps=1e-15,
-        )
-        self._other_optimizers: list[torch.optim.Optimizer] = [lens_optimizer]
-        if self.cameras is not None:
-            cameras = [
-                {"params": self.cameras.increments, "name": "poses"},
-                {"params": self.cameras.log_focal_factors, "name": "focal"},
-            ]
-            self._other_optimizers.append(torch.optim.Adam(cameras, lr=0.0, betas=(0.8, 0.99), eps=1e-15))
-        if scene.exposures is not None:
-            gains = [{"params": scene.exposures.log_gains, "name": "exposure"}]
-            self._other_optimizers.append(torch.optim.Adam(gains, lr=0.0, betas=(0.8, 0.99), eps=1e-15))
-        if scene.blurnet is not None:
-            rate = self.settings.blurnet_rate
-            self._other_optimizers.append(torch.optim.Adam(scene.blurnet.parameters(), lr=rate))
+        self._adopt_gaussians(self.scene.gaussians)
+        self._other_optimizers = other_optimizers(self.scene, self.cameras)
+
+    def _adopt_gaussians(self, gaussians: Gaussians) -> None:
+        """Let other Gaussians learn in place of the present ones, by an optimizer that knows nothing of them yet."""
+        self.scene.gaussians = gaussians.map(lambda tensor: tensor.detach().requires_grad_())
+        self._gaussian_optimizer = gaussian_optimizer(self.scene.gaussians, self.learning_rates.at(0.0))
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Of the Gaussians, of background and lens, then of cameras, exposures and BlurNet where they learn."""
-        return [self.gaussian_optimizer, *self._other_optimizers]
-
-    def _set_learning_rates(self, part: float) -> None:
-        settings = self.settings
-        lens_rate = min(1.0, part / _LENS_START_SHARE) * _FINAL_LENS_RATE**part
-        since = part - settings.refine_from
-        poses_rate = min(1.0, max(0.0, since / _POSES_START_SHARE)) * _FINAL_POSES_RATE**part
-        rates = {
-            **self._gaussian_rates(part),
-            # Masks hide the background, and what their soft edges show of it would send it anywhere.
-            "background": 0.0 if any(p.mask is not None for p in self.training_photos) else settings.background_rate,
-            "pupil": settings.pupil_rate * lens_rate,
-            "focus": settings.focus_rate * self.focus_unit * lens_rate,
-            "poses": settings.pose_rate * poses_rate,
-            "focal": settings.focal_rate * poses_rate,
-            "exposure": settings.exposure_rate * _FINAL_EXPOSURE_RATE**part,
-        }
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                if group.get("name") in rates:
-                    group["lr"] = rates[group["name"]]
-
-    def _gaussian_rates(self, part: float) -> dict[str, float]:
-        settings, share = self.settings, self._gaussians_share(part)
-        return {
-            "means": self._means_rate(part),
-            "log_scales": share * settings.scales_rate,
-            "quaternions": share * settings.quaternions_rate,
-            "opacity_logits": share * settings.opacities_rate,
-            "sh_constant": share * settings.colours_rate,
-            "sh_rest": share * settings.colours_rate / 20,
-        }
-
-    def _means_rate(self, part: float) -> float:
-        settings = self.settings
-        rate = settings.means_rate * self.scene.scene_size * settings.means_rate_final**part
-        return self._gaussians_share(part) * rate
-
-    def _gaussians_share(self, part: float) -> float:
-        """Of their learning rates: they may rest while kernels of pixels find out how the scene was blurred."""
-        settings = self.settings
-        only_blur = settings.blurnet_blur_from <= part < settings.blurnet_joint_from
-        return settings.blurnet_gaussians_share if self.scene.blurnet is not None and only_blur else 1.0
+        return [self._gaussian_optimizer, *self._other_optimizers]
 
     def _write_preview(self) -> None:
         self._adopt_cameras()
@@ -428,7 +352,7 @@ class Trainer:
             {
                 **scene_state(self.scene),
                 "step": self.step,
-                "focus_unit": self.focus_unit,
+                "focus_unit": self.learning_rates.focus_unit,
                 "queue": list(self._queue),
                 "generator": self.generator.get_state(),
                 "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
@@ -479,7 +403,7 @@ class Trainer:
         for optimizer, state in zip(self.optimizers, content["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         self.step, self._queue = content["step"], list(content["queue"])
-        self.focus_unit = content["focus_unit"]
+        self.learning_rates = dataclasses.replace(self.learning_rates, focus_unit=content["focus_unit"])
         self.generator.set_state(content["generator"].cpu())
         self.history.restore(content.get("history"))
 
@@ -487,11 +411,6 @@ class Trainer:
 def is_held_out(index: int, settings: ReconstructionSettings) -> bool:
     """Whether the photo at `index` is kept for measuring."""
     return settings.hold_out > 0 and index % settings.hold_out == 0
-
-
-def uses_defocus(settings: ReconstructionSettings) -> bool:
-    """Whether the run models blur: sharp training images have none."""
-    return settings.defocus != "none" and settings.train_on == "photos"
 
 
 def refines_cameras(settings: ReconstructionSettings, capture: Capture) -> bool:
@@ -534,19 +453,6 @@ def restore_scene(scene: Reconstruction, content: dict[str, Any]) -> None:
         scene.blurnet.load_state_dict(content["blurnet"])
     if scene.exposures is not None:
         scene.exposures.log_gains = [gain.requires_grad_() for gain in content["log_gains"]]
-
-
-def _inverse_depth_range(samples: list[DepthSamples], size: float) -> float:
-    """How much 1/d varies over the scene as a photo sees it, 1 / scene unit."""
-    ranges = []
-    for sample in samples:
-        if len(sample.depths) > 1:
-            low, high = np.percentile(1 / sample.depths, [5, 95])
-            ranges.append(high - low)
-    if ranges:
-        return float(np.median(ranges))
-    depth = float(np.median([sample.depths[0] for sample in samples]))
-    return min(size, 0.5 * depth) / depth**2
 
 
 def _on_device(lens: Lens, device: torch.device) -> Lens:
