@@ -2,10 +2,8 @@
 """The training loop: each step renders one photo through its lens and moves scene and lens towards it."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +25,7 @@ from solver.optics.sharpness import local_sharpness
 from solver.rasterization import Aperture, Backend, View
 from solver.steering import Steering, Wish
 from solver.training.camera_refinement import CameraRefinement
-from solver.training.checkpoint import load_checkpoint, save_checkpoint
+from solver.training.checkpoint import load_checkpoint, require_same_run, restore_scene, save_checkpoint, scene_state
 from solver.training.depth_spread import depth_spread, squared_depths
 from solver.training.exposures import Exposures
 from solver.training.held_out import fit_exposure, fit_focus, fit_pose
@@ -368,33 +366,7 @@ class Trainer:
             SolverError: it belongs to other photos or settings, or cannot be read.
         """
         content = load_checkpoint(self.checkpoint_path, self.scene.device)
-        present = scene_state(self.scene)
-        same_poses = np.allclose(
-            [*content["scene_centre"], content["scene_size"]], [*present["scene_centre"], present["scene_size"]]
-        )
-        if content["photos"] != present["photos"] or not same_poses:
-            raise SolverError(
-                f"the checkpoint belongs to other {'photos' if same_poses else 'poses'}",
-                where=self.checkpoint_path,
-                remedy="run without --resume",
-                mend="fresh",
-            )
-        previous, wanted = json.loads(content["settings"]), dataclasses.asdict(self.settings)
-        changed = sorted(name for name in wanted if wanted[name] != previous.get(name))
-        if changed:
-            raise SolverError(
-                f"the checkpoint was made with other settings ({', '.join(changed)})",
-                where=self.checkpoint_path,
-                remedy="repeat them, or run without --resume",
-                mend="fresh",
-            )
-        if (self.cameras is None) != (content.get("cameras") is None):
-            raise SolverError(
-                "the checkpoint's poses were found in another way",
-                where=self.checkpoint_path,
-                remedy="run without --resume",
-                mend="fresh",
-            )
+        require_same_run(content, self.scene, cameras_learn=self.cameras is not None, path=self.checkpoint_path)
         restore_scene(self.scene, content)
         if self.cameras is not None:
             self.cameras.restore(content["cameras"])
@@ -421,38 +393,6 @@ def refines_cameras(settings: ReconstructionSettings, capture: Capture) -> bool:
 def learns_exposure(settings: ReconstructionSettings) -> bool:
     """Whether exposure and white balance of each photo learn too; sharp training images all have the same."""
     return settings.learn_exposure == "on" or (settings.learn_exposure == "auto" and settings.train_on == "photos")
-
-
-def scene_state(scene: Reconstruction) -> dict[str, Any]:
-    """The part of a checkpoint that rendering needs."""
-    lens = scene.lens
-    return {
-        "settings": json.dumps(dataclasses.asdict(scene.settings)),
-        "photos": [photo.name for photo in scene.capture.photos],
-        "gaussians": {name: tensor.detach() for name, tensor in scene.gaussians.tensors().items()},
-        "background": scene.background.detach(),
-        "log_pupil_diameters": [tensor.detach() for tensor in lens.log_pupil_diameters],
-        "inverse_focus_distances": [tensor.detach() for tensor in lens.inverse_focus_distances],
-        "pupil_of_photo": list(lens.pupil_of_photo),
-        "scene_centre": [float(x) for x in scene.scene_centre],
-        "scene_size": float(scene.scene_size),
-        "active_sh_degree": scene.active_sh_degree,
-        "blurnet": None if scene.blurnet is None else dict(scene.blurnet.state_dict()),
-        "log_gains": None if scene.exposures is None else [tensor.detach() for tensor in scene.exposures.log_gains],
-    }
-
-
-def restore_scene(scene: Reconstruction, content: dict[str, Any]) -> None:
-    """Put the values of a checkpoint into `scene`."""
-    scene.gaussians = Gaussians(**content["gaussians"])
-    scene.background = content["background"]
-    scene.lens.log_pupil_diameters = list(content["log_pupil_diameters"])
-    scene.lens.inverse_focus_distances = list(content["inverse_focus_distances"])
-    scene.active_sh_degree = int(content["active_sh_degree"])
-    if scene.blurnet is not None:
-        scene.blurnet.load_state_dict(content["blurnet"])
-    if scene.exposures is not None:
-        scene.exposures.log_gains = [gain.requires_grad_() for gain in content["log_gains"]]
 
 
 def _on_device(lens: Lens, device: torch.device) -> Lens:

@@ -45,9 +45,8 @@ from solver.gaussians.model import Gaussians
 from solver.optics.colour import linear_to_srgb, srgb_to_linear
 from solver.rasterization import View, rasterize
 from solver.surface.texture import Texture
-from solver.training.checkpoint import save_checkpoint
+from solver.training.checkpoint import save_checkpoint, scene_state
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
-from solver.training.trainer import scene_state
 
 UNIT_MM = 2.0
 TEXTURE_SIZE = 8

@@ -37,9 +37,8 @@ from solver.refocus.films import write_film
 from solver.refocus.paths import focus_sweep, orbit
 from solver.refocus.pictures import write_picture
 from solver.refocus.rendering import photograph
-from solver.training.checkpoint import save_checkpoint
+from solver.training.checkpoint import save_checkpoint, scene_state
 from solver.training.reconstruction import Reconstruction, view_of, view_of_photo
-from solver.training.trainer import scene_state
 
 FOCAL_PX, SIDE = 200.0, 96
 

@@ -26,9 +26,8 @@ from solver.export.images import read_exr
 from solver.export.load import load_reconstruction
 from solver.export.result import RunRecord, write_result
 from solver.gaussians.model import Gaussians
-from solver.training.checkpoint import load_checkpoint, save_checkpoint
+from solver.training.checkpoint import load_checkpoint, save_checkpoint, scene_state
 from solver.training.reconstruction import Reconstruction
-from solver.training.trainer import scene_state
 
 
 def random_pose(rng: np.random.Generator) -> np.ndarray:
