@@ -35,13 +35,13 @@ from solver.surface.coverage import Coverage, cover, coverage_warning
 from solver.surface.depth_views import render_sharp
 from solver.surface.mesh_making import MeshOptions, make_mesh
 from solver.surface.texture import Texture, bake, texture_views
-from solver.training.held_out import psnr_of_photo
+from solver.training.held_out import is_held_out, psnr_of_photo
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction
 from solver.training.scale_from_blur import contradiction, scale_from_blur
 from solver.training.stages import uses_defocus
 from solver.training.torch_threads import single_threaded_torch
-from solver.training.trainer import Trainer, is_held_out
+from solver.training.trainer import Trainer
 
 _VAGUE_SCALE = 0.1  # relative uncertainty of the scene's unit that is worth a warning
 

@@ -19,10 +19,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from solver.capture.types import Camera, Photo
+from solver.capture.types import Camera, Capture, Photo
+from solver.config import ReconstructionSettings
 from solver.rasterization import View
+from solver.training.photos import TrainingPhoto
+from solver.training.reconstruction import Reconstruction
 
 _FAINT = 0.25  # unit of motions that a photo shows little, in that of shifts across the view
+
+
+def refines_cameras(settings: ReconstructionSettings, capture: Capture) -> bool:
+    """Whether poses and principal distances learn too."""
+    return settings.refine_poses == "on" or (settings.refine_poses == "auto" and capture.poses_found)
 
 
 @dataclass
@@ -140,6 +148,17 @@ class CameraRefinement:
                 *zip(self.log_focal_factors, state["log_focal_factors"], strict=True),
             ):
                 mine.copy_(theirs)
+
+
+def adopt_cameras(
+    scene: Reconstruction, photos: Sequence[TrainingPhoto], cameras: CameraRefinement | None
+) -> list[TrainingPhoto]:
+    """Give the scene's capture the cameras as they are now, and return the photos with them."""
+    if cameras is None:
+        return list(photos)
+    found = [cameras.photo(index) for index in range(len(photos))]
+    scene.capture = scene.capture.with_photos(tuple(found))
+    return [replace(entry, photo=photo) for entry, photo in zip(photos, found, strict=True)]
 
 
 def moved(

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from solver.config import ReconstructionSettings
+
 _TINT_WEIGHT = 10.0  # of what differs between the colours, against what they share: light changes more than its colour
+
+
+def learns_exposure(settings: ReconstructionSettings) -> bool:
+    """Whether exposure and white balance of each photo learn too; sharp training images all have the same."""
+    return settings.learn_exposure == "on" or (settings.learn_exposure == "auto" and settings.train_on == "photos")
 
 
 @dataclass

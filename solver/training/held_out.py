@@ -4,21 +4,74 @@
 Where poses and exposures learn, those of photos kept out are found in the same way as their focus.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
+from solver.config import ReconstructionSettings
 from solver.optics.colour import srgb_to_linear
-from solver.training.camera_refinement import CameraRefinement
+from solver.training.camera_refinement import CameraRefinement, adopt_cameras
 from solver.training.exposures import Exposures
 from solver.training.losses import photo_loss, psnr
 from solver.training.photos import TrainingPhoto
 from solver.training.reconstruction import Reconstruction, expected_depth, view_of_photo
+from solver.training.stages import uses_defocus
+from solver.training.torch_threads import single_threaded_torch
 
 _POSE_STEPS = 60  # to find the pose of a photo
 _POSE_RATES = (5e-3, 2e-4)  # learning rate at their beginning and end, in the units of `CameraRefinement`
 _CLIPPED = 0.98  # sRGB value from which a pixel does not tell its light
 _GRID = 9  # focus distances tried before the search is refined between the best one's neighbours
+
+
+def is_held_out(index: int, settings: ReconstructionSettings) -> bool:
+    """Whether the photo at `index` is kept for measuring."""
+    return settings.hold_out > 0 and index % settings.hold_out == 0
+
+
+def fit_held_out(
+    scene: Reconstruction,
+    photos: list[TrainingPhoto],
+    cameras: CameraRefinement | None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[TrainingPhoto]:
+    """Find the focus of the photos that were not trained on and, where they learn, their exposures and poses.
+
+    What was found before is forgotten first, so that a finished run that is resumed finds the same again.
+
+    Args:
+        scene: which they show; its lens, exposures and cameras take what is found.
+        photos: all of the capture.
+        cameras: of the capture, where they learn.
+        progress: called with (photos done, photos held out).
+
+    Returns:
+        The photos with their cameras as they were found.
+    """
+    held_out = [index for index in range(len(photos)) if is_held_out(index, scene.settings)]
+    if cameras is not None:
+        for index in held_out:
+            cameras.forget(index)
+        photos = adopt_cameras(scene, photos, cameras)
+    with single_threaded_torch(scene.device):
+        for done, index in enumerate(held_out):
+            _fit_light(scene, index, photos[index])
+            if cameras is not None:
+                fit_pose(scene, cameras, index, photos[index], uses_defocus(scene.settings))
+                photos = adopt_cameras(scene, photos, cameras)
+                _fit_light(scene, index, photos[index])
+            progress(done + 1, len(held_out))
+    return photos
+
+
+def _fit_light(scene: Reconstruction, index: int, target: TrainingPhoto) -> None:
+    """What can be found without moving the camera."""
+    if scene.exposures is not None:
+        fit_exposure(scene, scene.exposures, index, target)
+    if uses_defocus(scene.settings):
+        fit_focus(scene, index, target)
 
 
 def psnr_of_photo(scene: Reconstruction, index: int, target: TrainingPhoto, *, defocused: bool) -> float | None:

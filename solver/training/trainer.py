@@ -24,17 +24,17 @@ from solver.optics.colour import linear_to_srgb
 from solver.optics.sharpness import local_sharpness
 from solver.rasterization import Aperture, Backend, View
 from solver.steering import Steering, Wish
-from solver.training.camera_refinement import CameraRefinement
+from solver.training.camera_refinement import CameraRefinement, adopt_cameras, refines_cameras
 from solver.training.checkpoint import load_checkpoint, require_same_run, restore_scene, save_checkpoint, scene_state
 from solver.training.depth_spread import depth_spread, squared_depths
-from solver.training.exposures import Exposures
-from solver.training.held_out import fit_exposure, fit_focus, fit_pose
+from solver.training.exposures import Exposures, learns_exposure
+from solver.training.held_out import fit_held_out, is_held_out
 from solver.training.history import History
 from solver.training.learning_rates import LearningRates, inverse_depth_range
 from solver.training.losses import photo_loss, psnr
 from solver.training.optimizers import gaussian_optimizer, other_optimizers, set_learning_rates
 from solver.training.outside_masks import alpha_outside_mask, initial_background, outside_masks
-from solver.training.photos import load_training_photos
+from solver.training.photos import TrainingPhoto, load_training_photos
 from solver.training.pixel_weights import focus_weights, pixel_weights
 from solver.training.preview import write_preview
 from solver.training.reconstruction import Reconstruction, view_of_photo
@@ -66,7 +66,6 @@ class Trainer:
         self.checkpoint_path, self.preview_path = checkpoint_path, preview_path
         self.photos = load_training_photos(capture, device)
         self.training_indices = [i for i in range(len(self.photos)) if not is_held_out(i, settings)]
-        self.training_photos = [self.photos[i] for i in self.training_indices]
         self.step = 0
         self.history = History(settings.iterations)
         self.generator = torch.Generator().manual_seed(settings.seed)
@@ -231,47 +230,24 @@ class Trainer:
     def fit_held_out(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Find the focus of the photos that were not trained on and, where they learn, their exposures and poses.
 
-        What was found before is forgotten first, so that a finished run that is resumed finds the same again.
-
         Args:
             progress: called with (photos done, photos held out).
         """
-        held_out = [index for index in range(len(self.photos)) if is_held_out(index, self.settings)]
-        if self.cameras is not None:
-            for index in held_out:
-                self.cameras.forget(index)
-            self._adopt_cameras()
-        with single_threaded_torch(self.scene.device):
-            for done, index in enumerate(held_out):
-                self._fit_photo(index)
-                progress(done + 1, len(held_out))
-
-    def _fit_photo(self, index: int) -> None:
-        self._fit_light(index)
-        if self.cameras is not None:
-            fit_pose(self.scene, self.cameras, index, self.photos[index], uses_defocus(self.settings))
-            self._adopt_cameras()
-            self._fit_light(index)
-
-    def _fit_light(self, index: int) -> None:
-        if self.scene.exposures is not None:
-            fit_exposure(self.scene, self.scene.exposures, index, self.photos[index])
-        if uses_defocus(self.settings):
-            fit_focus(self.scene, index, self.photos[index])
+        self.photos = fit_held_out(self.scene, self.photos, self.cameras, progress)
 
     def _view(self, index: int) -> View:
         if self.cameras is not None:
             return self.cameras.view(index)
         return view_of_photo(self.photos[index].photo, self.scene.device)
 
+    @property
+    def training_photos(self) -> list[TrainingPhoto]:
+        """Those that are not held out, with their cameras as they were last adopted."""
+        return [self.photos[index] for index in self.training_indices]
+
     def _adopt_cameras(self) -> None:
         """Give scene and photos the cameras as they are now."""
-        if self.cameras is None:
-            return
-        photos = [self.cameras.photo(index) for index in range(len(self.photos))]
-        self.scene.capture = self.scene.capture.with_photos(tuple(photos))
-        self.photos = [dataclasses.replace(e, photo=p) for e, p in zip(self.photos, photos, strict=True)]
-        self.training_photos = [self.photos[index] for index in self.training_indices]
+        self.photos = adopt_cameras(self.scene, self.photos, self.cameras)
 
     def _aperture(self, index: int, part: float) -> Aperture | None:
         if not blurs(self.settings, part):
@@ -378,21 +354,6 @@ class Trainer:
         self.learning_rates = dataclasses.replace(self.learning_rates, focus_unit=content["focus_unit"])
         self.generator.set_state(content["generator"].cpu())
         self.history.restore(content.get("history"))
-
-
-def is_held_out(index: int, settings: ReconstructionSettings) -> bool:
-    """Whether the photo at `index` is kept for measuring."""
-    return settings.hold_out > 0 and index % settings.hold_out == 0
-
-
-def refines_cameras(settings: ReconstructionSettings, capture: Capture) -> bool:
-    """Whether poses and principal distances learn too."""
-    return settings.refine_poses == "on" or (settings.refine_poses == "auto" and capture.poses_found)
-
-
-def learns_exposure(settings: ReconstructionSettings) -> bool:
-    """Whether exposure and white balance of each photo learn too; sharp training images all have the same."""
-    return settings.learn_exposure == "on" or (settings.learn_exposure == "auto" and settings.train_on == "photos")
 
 
 def _on_device(lens: Lens, device: torch.device) -> Lens:

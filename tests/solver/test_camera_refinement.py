@@ -23,8 +23,8 @@ from solver.evaluation.alignment import align_cameras
 from solver.events import Reporter
 from solver.rasterization import Aperture, View, rasterize
 from solver.reconstruct import Job, reconstruct
-from solver.training.camera_refinement import CameraRefinement, moved
-from solver.training.trainer import Trainer, refines_cameras
+from solver.training.camera_refinement import CameraRefinement, moved, refines_cameras
+from solver.training.trainer import Trainer
 
 WIDTH, HEIGHT, FOCAL_PX, SIZE = 8, 7, 12.0, 0.6
 

@@ -15,10 +15,10 @@ from solver.config import settings_for
 from solver.events import Reporter
 from solver.export.images import write_png
 from solver.optics.colour import srgb_to_linear
-from solver.training.exposures import Exposures
+from solver.training.exposures import Exposures, learns_exposure
 from solver.training.held_out import psnr_of_photo
 from solver.training.losses import photo_loss
-from solver.training.trainer import Trainer, learns_exposure
+from solver.training.trainer import Trainer
 
 GAINS = 2.0 ** np.array([0.3, -0.4, 0.1, 0.0, -0.2, 0.4, -0.5, 0.2, 0.15, -0.05])  # of the ten photos
 TINT = np.array([1.06, 1.0, 0.93])  # of every third of them
