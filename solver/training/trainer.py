@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The training loop: each step renders one photo through its lens and moves scene and lens towards it."""
+"""The training loop: each step renders one photo through its lens and moves scene and lens towards it.
+
+The story of a run stands here; docs/development.md says which module of this folder has what it is told with.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,32 +15,29 @@ from torch import Tensor
 from solver.cancellation import Cancellation
 from solver.capture.types import Capture
 from solver.config import ReconstructionSettings
-from solver.defocus.blurnet import BlurNet, measured_clarity
+from solver.defocus.blurnet import measured_clarity
 from solver.defocus.focus_plan import focus_plan_warning
-from solver.defocus.lens import Lens, depth_samples, initial_lens
 from solver.errors import Cancelled, SolverError
 from solver.events import Reporter
 from solver.gaussians.densification import densify, perturb
-from solver.gaussians.initialization import initialize, scene_centre, scene_size
 from solver.gaussians.model import Gaussians
 from solver.optics.colour import linear_to_srgb
-from solver.optics.sharpness import local_sharpness
 from solver.rasterization import Aperture, Backend, View
 from solver.steering import Steering, Wish
 from solver.training.camera_refinement import CameraRefinement, adopt_cameras, refines_cameras
 from solver.training.checkpoint import load_checkpoint, require_same_run, restore_scene, save_checkpoint, scene_state
-from solver.training.depth_spread import depth_spread, squared_depths
-from solver.training.exposures import Exposures, learns_exposure
 from solver.training.held_out import fit_held_out, is_held_out
 from solver.training.history import History
+from solver.training.initial_scene import initial_scene, sampled_depths
 from solver.training.learning_rates import LearningRates, inverse_depth_range
 from solver.training.losses import photo_loss, psnr
 from solver.training.optimizers import gaussian_optimizer, other_optimizers, set_learning_rates
-from solver.training.outside_masks import alpha_outside_mask, initial_background, outside_masks
+from solver.training.outside_masks import outside_masks
 from solver.training.photos import TrainingPhoto, load_training_photos
-from solver.training.pixel_weights import focus_weights, pixel_weights
+from solver.training.pixel_weights import pixel_weights
 from solver.training.preview import write_preview
 from solver.training.reconstruction import Reconstruction, view_of_photo
+from solver.training.regularization import extras_to_regularize, regularization
 from solver.training.resurfacing import resurface
 from solver.training.stages import blurs, densifies, samples_pupil, sh_degree, uses_blurnet, uses_defocus
 from solver.training.torch_threads import single_threaded_torch
@@ -71,53 +71,39 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self._queue: list[int] = []
 
-        centre, size = scene_centre(capture.photos), scene_size(capture)
-        training_capture = capture.with_photos(tuple(capture.photos[i] for i in self.training_indices))
-        gaussians = initialize(
-            training_capture,
-            min(settings.initial_gaussians, settings.max_gaussians),
-            settings.sh_degree,
-            np.random.default_rng(settings.seed),
-            most=settings.max_gaussians,
-        )
-        samples = [
-            depth_samples(p.photo, capture.points, centre, local_sharpness(p.image.cpu().numpy())) for p in self.photos
-        ]
-        lens = initial_lens(capture, samples, settings.pupil_start)
-        told = focus_plan_warning(capture, lens, samples, self.training_indices) if uses_defocus(settings) else None
-        if told is not None:
-            reporter.warning(told)
-        blurnet = None
-        self.clarity: dict[int, Tensor] | None = None  # [H, W] of each training photo, where kernels of pixels blur
+        samples = sampled_depths(capture, self.photos)
+        self.scene = initial_scene(capture, self.photos, self.training_indices, samples, settings, backend, device)
+        if uses_defocus(settings):
+            told = focus_plan_warning(capture, self.scene.lens, samples, self.training_indices)
+            if told is not None:
+                reporter.warning(told)
+        self.clarity: dict[int, Tensor] = {}  # [H, W] of each training photo, where kernels of pixels blur
         if uses_blurnet(settings):
-            blurnet = BlurNet(len(self.photos), settings.seed).to(device)
             clarity = measured_clarity([photo.image.cpu().numpy() for photo in self.training_photos])
             on_device = (torch.from_numpy(each).to(device) for each in clarity)
             self.clarity = dict(zip(self.training_indices, on_device, strict=True))
-        self.scene = Reconstruction(
-            gaussians=gaussians.map(lambda tensor: tensor.to(device)),
-            background=initial_background(self.training_photos).to(device),
-            lens=_on_device(lens, device),
-            capture=capture,
-            settings=settings,
-            backend=backend,
-            scene_centre=centre,
-            scene_size=size,
-            active_sh_degree=0,
-            blurnet=blurnet,
-        )
-        if learns_exposure(settings):
-            self.scene.exposures = Exposures.equal(len(self.photos), self.training_indices, device)
         self.cameras: CameraRefinement | None = None
         if refines_cameras(settings, capture):
-            self.cameras = CameraRefinement.none_yet(capture.photos, centre, size, self.training_indices, device)
+            self.cameras = CameraRefinement.none_yet(
+                capture.photos, self.scene.scene_centre, self.scene.scene_size, self.training_indices, device
+            )
         self.learning_rates = LearningRates(
             settings,
-            scene_size=size,
-            focus_unit=inverse_depth_range(samples, size),
+            scene_size=self.scene.scene_size,
+            focus_unit=inverse_depth_range(samples, self.scene.scene_size),
             masked=any(photo.mask is not None for photo in self.training_photos),
         )
         self._make_optimizers()
+
+    @property
+    def training_photos(self) -> list[TrainingPhoto]:
+        """Those that are not held out, with their cameras as they were last adopted."""
+        return [self.photos[index] for index in self.training_indices]
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Of the Gaussians, of background and lens, then of cameras, exposures and BlurNet where they learn."""
+        return [self._gaussian_optimizer, *self._other_optimizers]
 
     def run(self) -> Reconstruction:
         """Train to the end, or until somebody wishes it finished, with checkpoints and previews on the way.
@@ -168,37 +154,14 @@ class Trainer:
         set_learning_rates(self.optimizers, self.learning_rates.at(part))
 
         index = self._next_photo()
-        target = self.photos[index]
+        target, clarity = self.photos[index], self.clarity.get(index)
         aperture = self._aperture(index, part)
-        clarity = None if self.clarity is None else self.clarity[index]
         view = self._view(index)
-        fx = float(view.K[0, 0].detach())
-        centre_depth, extras = scene.centre_depth(view.world_to_camera), None
-        if settings.depth_spread_weight > 0:
-            extras = squared_depths(scene.gaussians.means, view, centre_depth, scene.scene_size)
-        photograph = scene.photograph(index, view, aperture, clarity, extras)
+        photograph = scene.photograph(index, view, aperture, clarity, extras_to_regularize(scene, view))
         rendering = photograph.rendering
-        weights = pixel_weights(rendering, aperture, clarity, fx, settings, part)
+        weights = pixel_weights(rendering, aperture, clarity, float(view.K[0, 0].detach()), settings, part)
         loss = photo_loss(rendering.colour, target.image, target.mask, weights, settings.ssim_weight)
-        regularization = (
-            settings.opacity_regularization * scene.gaussians.opacities.mean()
-            + settings.scale_regularization * scene.gaussians.scales.mean() / scene.scene_size
-        )
-        if extras is not None:
-            spread = depth_spread(rendering, centre_depth, scene.scene_size)
-            if aperture is not None:  # edges that are blurred mix depths, and rightly
-                spread = spread * focus_weights(rendering, aperture, fx, settings.focus_weight_coc)
-            regularization = regularization + settings.depth_spread_weight * spread.mean()
-        if photograph.log_factor is not None:
-            excess = photograph.log_factor.square().mean()
-            regularization = regularization + settings.blurnet_regularization * excess
-        if scene.exposures is not None:
-            regularization = regularization + settings.exposure_regularization * scene.exposures.penalty(index)
-        if target.beside is not None:
-            spread_by = aperture if photograph.log_factor is None else None  # BlurNet's alpha is a sharp rendering's
-            spill = alpha_outside_mask(rendering, target.beside, spread_by, fx)
-            regularization = regularization + settings.outside_mask_weight * spill
-        (loss + regularization).backward()
+        (loss + regularization(scene, index, target, view, aperture, photograph)).backward()
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -221,33 +184,22 @@ class Trainer:
         if densifies(settings, part):
             walk = settings.noise * self.learning_rates.means(part) / scene.scene_size**2
             perturb(scene.gaussians, walk, self.generator)
-        if densifies(settings, part) and self.step > 0 and self.step % settings.densify_interval == 0:
-            self._densify()
+            if self.step > 0 and self.step % settings.densify_interval == 0:
+                self._densify()
         if 0 < self.step == round(settings.resurface_at * settings.iterations):
             self._resurface()
         return value
 
-    def fit_held_out(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Find the focus of the photos that were not trained on and, where they learn, their exposures and poses.
-
-        Args:
-            progress: called with (photos done, photos held out).
-        """
-        self.photos = fit_held_out(self.scene, self.photos, self.cameras, progress)
+    def _next_photo(self) -> int:
+        if not self._queue:
+            order = torch.randperm(len(self.training_indices), generator=self.generator)
+            self._queue = [self.training_indices[i] for i in order.tolist()]
+        return self._queue.pop()
 
     def _view(self, index: int) -> View:
         if self.cameras is not None:
             return self.cameras.view(index)
         return view_of_photo(self.photos[index].photo, self.scene.device)
-
-    @property
-    def training_photos(self) -> list[TrainingPhoto]:
-        """Those that are not held out, with their cameras as they were last adopted."""
-        return [self.photos[index] for index in self.training_indices]
-
-    def _adopt_cameras(self) -> None:
-        """Give scene and photos the cameras as they are now."""
-        self.photos = adopt_cameras(self.scene, self.photos, self.cameras)
 
     def _aperture(self, index: int, part: float) -> Aperture | None:
         if not blurs(self.settings, part):
@@ -255,12 +207,6 @@ class Trainer:
         if samples_pupil(self.settings, part):
             return self.scene.aperture(index, 2 * np.pi * float(torch.rand((), generator=self.generator)))
         return self.scene.lens.aperture(index)
-
-    def _next_photo(self) -> int:
-        if not self._queue:
-            order = torch.randperm(len(self.training_indices), generator=self.generator)
-            self._queue = [self.training_indices[i] for i in order.tolist()]
-        return self._queue.pop()
 
     def _densify(self) -> None:
         settings = self.settings
@@ -291,28 +237,13 @@ class Trainer:
         if gaussians is not None:
             self._adopt_gaussians(gaussians)
 
-    def _make_optimizers(self) -> None:
-        self._adopt_gaussians(self.scene.gaussians)
-        self._other_optimizers = other_optimizers(self.scene, self.cameras)
+    def fit_held_out(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        """Find the focus of the photos that were not trained on and, where they learn, their exposures and poses.
 
-    def _adopt_gaussians(self, gaussians: Gaussians) -> None:
-        """Let other Gaussians learn in place of the present ones, by an optimizer that knows nothing of them yet."""
-        self.scene.gaussians = gaussians.map(lambda tensor: tensor.detach().requires_grad_())
-        self._gaussian_optimizer = gaussian_optimizer(self.scene.gaussians, self.learning_rates.at(0.0))
-
-    @property
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Of the Gaussians, of background and lens, then of cameras, exposures and BlurNet where they learn."""
-        return [self._gaussian_optimizer, *self._other_optimizers]
-
-    def _write_preview(self) -> None:
-        self._adopt_cameras()
-        with torch.no_grad():
-            shown = self.training_photos[0]
-            rendering = self.scene.render(view_of_photo(shown.photo, self.scene.device))
-            rendering = self.scene.exposed(rendering, self.training_indices[0])
-        write_preview(self.preview_path, shown.image, linear_to_srgb(rendering.colour))
-        self.reporter.preview(self.preview_path)
+        Args:
+            progress: called with (photos done, photos held out).
+        """
+        self.photos = fit_held_out(self.scene, self.photos, self.cameras, progress)
 
     def start_from(self, gaussians: Gaussians) -> None:
         """Replace the Gaussians, and forget what the optimizers know."""
@@ -355,10 +286,24 @@ class Trainer:
         self.generator.set_state(content["generator"].cpu())
         self.history.restore(content.get("history"))
 
+    def _make_optimizers(self) -> None:
+        self._adopt_gaussians(self.scene.gaussians)
+        self._other_optimizers = other_optimizers(self.scene, self.cameras)
 
-def _on_device(lens: Lens, device: torch.device) -> Lens:
-    return dataclasses.replace(
-        lens,
-        log_pupil_diameters=[tensor.to(device) for tensor in lens.log_pupil_diameters],
-        inverse_focus_distances=[tensor.to(device) for tensor in lens.inverse_focus_distances],
-    )
+    def _adopt_gaussians(self, gaussians: Gaussians) -> None:
+        """Let other Gaussians learn in place of the present ones, by an optimizer that knows nothing of them yet."""
+        self.scene.gaussians = gaussians.map(lambda tensor: tensor.detach().requires_grad_())
+        self._gaussian_optimizer = gaussian_optimizer(self.scene.gaussians, self.learning_rates.at(0.0))
+
+    def _adopt_cameras(self) -> None:
+        """Give scene and photos the cameras as they are now."""
+        self.photos = adopt_cameras(self.scene, self.photos, self.cameras)
+
+    def _write_preview(self) -> None:
+        self._adopt_cameras()
+        with torch.no_grad():
+            shown = self.training_photos[0]
+            rendering = self.scene.render(view_of_photo(shown.photo, self.scene.device))
+            rendering = self.scene.exposed(rendering, self.training_indices[0])
+        write_preview(self.preview_path, shown.image, linear_to_srgb(rendering.colour))
+        self.reporter.preview(self.preview_path)
