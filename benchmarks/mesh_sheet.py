@@ -33,6 +33,7 @@ from benchmarks.drawing import BRIGHT, GREY, GROUND, font, write_jpeg  # noqa: E
 
 COLUMNS = ("photo", "sharp, splats", "mesh with texture", "mesh as clay")
 _PICTURE_WIDTH, _GAP, _MARGIN, _HEADER, _CAPTION = 384, 6, 32, 64, 40  # px
+_RIM = 0.06  # of the mesh's size in a picture, that is shown round it
 _DEPTH_TOLERANCE = 0.02  # of the subject's size
 _THIN_PX = 5  # parts that a square of this side does not fit into
 _MEGABYTE = 1e6
@@ -126,9 +127,10 @@ def exhibit(title: str, folder: Path, photo: str | None, samples: int) -> tuple[
         sharp = picture.convert("RGB")
     percentage = max(1, round(100 * 2 * _PICTURE_WIDTH / sharp.width))
     let_shine(mesh.active_material)
-    textured = _over_ground(render(camera, blurred=False, percentage=percentage))
+    textured = render(camera, blurred=False, percentage=percentage)
     _make_clay(mesh, camera)
-    clay = _over_ground(render(camera, blurred=False, percentage=percentage))
+    clay = render(camera, blurred=False, percentage=percentage)
+    window = mesh_window(textured[..., 3] > 0)
     content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     row = Row(
         name=title,
@@ -140,7 +142,21 @@ def exhibit(title: str, folder: Path, photo: str | None, samples: int) -> tuple[
         ply_megabytes=(folder / "splats.ply").stat().st_size / _MEGABYTE,
         kept=kept(folder, Path(content["capture"])),
     )
-    return row, [photo_of(camera), sharp, textured, clay]
+    pictures = [photo_of(camera), sharp, _over_ground(textured), _over_ground(clay)]
+    return row, [_part(picture, window) for picture in pictures]
+
+
+def mesh_window(covered: np.ndarray) -> tuple[float, float, float, float]:  # [H, W] bool
+    """A part of a picture, of its shape, round what is covered: left, top, right and bottom, 0 to 1."""
+    rows, columns = np.nonzero(covered.any(1))[0], np.nonzero(covered.any(0))[0]
+    if not len(rows):
+        return 0.0, 0.0, 1.0, 1.0
+    height, width = covered.shape
+    top, bottom, left, right = rows[0] / height, (rows[-1] + 1) / height, columns[0] / width, (columns[-1] + 1) / width
+    side = min(1.0, (1 + 2 * _RIM) * max(bottom - top, right - left))
+    x = min(max((left + right - side) / 2, 0.0), 1 - side)
+    y = min(max((top + bottom - side) / 2, 0.0), 1 - side)
+    return x, y, x + side, y + side
 
 
 def kept(folder: Path, capture: Path) -> Kept:
@@ -234,6 +250,18 @@ def sheet(strips: Sequence[tuple[Row, Sequence[Image.Image]]]) -> Image.Image:
             image.paste(scaled, (_MARGIN + index * (_PICTURE_WIDTH + _GAP), top + _CAPTION - 4))
         top += height + _CAPTION
     return image
+
+
+def _part(picture: Image.Image, window: tuple[float, float, float, float]) -> Image.Image:
+    left, top, right, bottom = window
+    return picture.crop(
+        (
+            round(left * picture.width),
+            round(top * picture.height),
+            round(right * picture.width),
+            round(bottom * picture.height),
+        )
+    )
 
 
 def _over_ground(rendered: np.ndarray) -> Image.Image:  # [H, W, 4], sRGB, not premultiplied

@@ -10,7 +10,7 @@ from PIL import Image
 
 pytest.importorskip("bpy")  # for mathutils
 
-from benchmarks.mesh_sheet import Kept, Row, kept, sheet, table
+from benchmarks.mesh_sheet import Kept, Row, kept, mesh_window, sheet, table
 from solver.export.images import write_exr
 
 WIDTH, HEIGHT, FOCAL_PX, DEPTH = 60, 40, 80.0, 16.0
@@ -82,3 +82,18 @@ def test_portrait_and_landscape_share_a_sheet():
     red = (picture == (255, 0, 0)).all(-1)
     assert red.sum() == pytest.approx(4 * 384 * (256 + 576), rel=0.01)
     assert "| axe | 1,000 | 1024 | 1.5 | 2,000 | 0.5 | - | - | - | - |" in table([row])
+
+
+@pytest.mark.parametrize("left, top, right, bottom", [(10, 5, 30, 15), (0, 0, 60, 40), (50, 0, 60, 12), (0, 39, 1, 40)])
+def test_the_window_holds_the_mesh_and_has_the_shape_of_the_picture(left, top, right, bottom):
+    covered = np.zeros((40, 60), bool)
+    covered[top:bottom, left:right] = True
+    x0, y0, x1, y1 = mesh_window(covered)
+    assert 0 <= x0 <= left / 60 and right / 60 <= x1 + 1e-9 <= 1 + 1e-8
+    assert 0 <= y0 <= top / 40 and bottom / 40 <= y1 + 1e-9 <= 1 + 1e-8
+    assert x1 - x0 == pytest.approx(y1 - y0)
+    assert x1 - x0 <= 1.12 * max((right - left) / 60, (bottom - top) / 40) + 1e-9
+
+
+def test_a_mesh_out_of_sight_leaves_the_picture_whole():
+    assert mesh_window(np.zeros((40, 60), bool)) == (0, 0, 1, 1)
