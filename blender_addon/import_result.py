@@ -8,6 +8,7 @@ active camera, modifiers, and edited materials.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,12 @@ def import_result(
 def results_in(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
     """The collections of imported results in a scene."""
     return [c for c in scene.collection.children_recursive if RESULT_KEY in c and PART_KEY not in c]
+
+
+def is_in(scene: bpy.types.Scene, folder: Path) -> bool:
+    """Whether a result folder is imported in a scene: asked of the scene itself, since an import can be undone."""
+    key = os.path.abspath(folder)  # noqa: PTH100 - as the import does
+    return any(collection[RESULT_KEY] == key for collection in results_in(scene))
 
 
 def part_of(collection: bpy.types.Collection, part: str) -> bpy.types.Collection | None:

@@ -163,6 +163,8 @@ def refusal() -> str:
     settings = preferences()
     if current is not None and current.running:
         return "The solver is being installed"
+    if job.working() is not None:
+        return "A reconstruction is running"
     if not bpy.app.online_access and not (settings is not None and settings.wheels):
         return f"{OFFLINE}; {ALLOW}"
     return ""

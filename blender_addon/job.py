@@ -67,6 +67,11 @@ def waiting() -> list[Job]:
     return [job for job in jobs if job.phase == "waiting"]
 
 
+def named(output: str) -> Job | None:
+    """The one that writes to a folder; `latest` where none is named."""
+    return next((job for job in reversed(jobs) if str(job.output) == output), None) if output else latest()
+
+
 def errands() -> list[Errand]:
     """The last of each kind."""
     return [errand for errand in (inspection, rendered) if errand is not None]
@@ -85,6 +90,7 @@ def reconstruct(
     python: str,
     *,
     context: bpy.types.Context | None = None,
+    scene: bpy.types.Scene | None = None,
     on_event: Callable[[dict[str, Any]], None] | None = None,
 ) -> bpy.types.Collection:
     """Reconstruct, wait for the end, and import the result into the scene.
@@ -92,7 +98,8 @@ def reconstruct(
     Args:
         request: what to reconstruct.
         python: the interpreter of the solver's environment.
-        context: where to import; `bpy.context` when left out.
+        context: whose scene to import into; `bpy.context` when left out.
+        scene: another scene to import into.
         on_event: called with each of the solver's events (docs/formats.md).
 
     Raises:
@@ -114,7 +121,7 @@ def reconstruct(
         job.conclude(job.run.wait(hear))
         if job.phase != "done":
             raise MacroError(job.message.rstrip("."))
-        collection = import_result(context or bpy.context, request.output)
+        collection = import_result(context or bpy.context, request.output, scene=scene)
         job.imported = True
         return collection
     except MacroError as error:
@@ -152,7 +159,8 @@ def begin(request: Request, python: str, scene: bpy.types.Scene) -> Job:
     )
     if working() is not None:
         job.place = queue_on_disk.line_up(request, python, storage(), origin)
-    jobs[:] = [other for other in jobs if not other.is_over] + [job]
+    queued = job.place is not None  # else the button was pressed anew, and what it said before has been read
+    jobs[:] = [other for other in jobs if not other.is_over or (queued and other.output != job.output)] + [job]
     if job.place is None:
         _start(job)
     _start_timer()
@@ -199,11 +207,7 @@ def adopt_all() -> None:
         if run.folder in known:
             continue
         job = Job(output=run.output, phase="running", run=run, log_path=run.log_path, title="Found again")
-        job.capture = Path(run.record.capture)
-        job.origin = run.record.origin
-        if job.origin.blend_file == bpy.data.filepath:  # both may be unsaved
-            scene = bpy.data.scenes.get(job.origin.scene)
-            job.scene = scene.session_uid if scene is not None else None
+        job.capture, job.request, job.origin = Path(run.record.capture), run.record.request, run.record.origin
         jobs.append(job)
     places, faults = queue_on_disk.adopt(storage())
     jobs.extend(Job(output=Path(), phase="error", message=fault) for fault in faults)
@@ -242,14 +246,14 @@ def steer(job: Job, wish: Literal["pause", "run", "finish"]) -> None:
     job.phase = {"pause": "paused", "run": "running", "finish": "finishing"}[wish]  # type: ignore[assignment]
 
 
-def dismiss() -> None:
-    """Forget those that are over."""
-    jobs[:] = [job for job in jobs if not job.is_over]
+def dismiss(output: str = "") -> None:
+    """Forget those that are over, or only the one that wrote to a folder."""
+    jobs[:] = [job for job in jobs if not job.is_over or (output and str(job.output) != output)]
 
 
 def fail(message: str) -> None:
-    """Show an error in the panel that came before the run."""
-    dismiss()
+    """Show an error in the panel that came before the run, in the place of an earlier one."""
+    dismiss(str(Path()))
     jobs.append(Job(output=Path(), phase="error", message=message))
 
 
@@ -338,7 +342,7 @@ def _start_timer() -> None:
 def _tick() -> float | None:
     """Hear the solver, import what is done, start the next. Returns the seconds to the next call, None at the end."""
     for job in [job for job in jobs if not job.is_over]:
-        _follow_scene(job)
+        _followscene_of(job)
     for job in [job for job in jobs if job.run is not None]:
         _hear(job)
     following = next((job for job in waiting() if not job.held), None)
@@ -364,8 +368,11 @@ def _hear(job: Job) -> None:
             _import_finished(job)
 
 
-def _scene(job: Job) -> bpy.types.Scene | None:
-    """The scene that a job is for, in this session of its file or in a later one."""
+def scene_of(job: Job) -> bpy.types.Scene | None:
+    """The scene that a job is for, in this session of its file or in a later one.
+
+    A file that was never saved is not known again: another one that was never saved may be anything.
+    """
     for scene in bpy.data.scenes:
         if scene.session_uid == job.scene:
             return scene
@@ -373,21 +380,22 @@ def _scene(job: Job) -> bpy.types.Scene | None:
     return bpy.data.scenes.get(job.origin.scene) if same_file else None
 
 
-def _follow_scene(job: Job) -> None:
+def _followscene_of(job: Job) -> None:
     """Keep up with a scene that is renamed, and with a file that is saved elsewhere or opened again."""
-    scene = _scene(job)
+    scene = scene_of(job)
     if scene is None:
         return
     job.scene, origin = scene.session_uid, Origin(bpy.data.filepath, scene.name)
     if origin != job.origin:
         job.origin = origin
-        if job.place is not None:
-            job.place.follow(origin)
+        for noted in (job.place, job.run):
+            if noted is not None:
+                noted.follow(origin)
 
 
 def _import_finished(job: Job) -> None:
     """Import into the scene that the run was started from, if it is still there."""
-    scene = _scene(job)
+    scene = scene_of(job)
     if scene is None:
         job.warnings.append(
             f"The scene that the result was meant for is no longer open. The result is in {job.output}; "

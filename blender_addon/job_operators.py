@@ -5,18 +5,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bpy
 
 from . import installation, job
 from .errors import MacroError
+from .mending import mended
 from .preferences import solver_python
-from .properties import absolute
 from .solver_process import Request
 
-DEFAULT_SIZES = {"draft": 400, "standard": 800, "high": 1600}  # longest side of the presets, px
-SMALLEST_SIZE = 100  # px; below, nothing would be left to see
+
+def _output_of_a_run() -> Any:
+    """The property that says which run a button is about; not remembered from one press to the next."""
+    return bpy.props.StringProperty(
+        name="Output",
+        description="Output folder of the reconstruction that is meant; empty for the one that works or came last",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
 
 
 class MACRO_OT_inspect(bpy.types.Operator):
@@ -93,30 +100,16 @@ class MACRO_OT_reconstruct(bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """From the interface: start, and return at once. The panel follows the run."""
-        if bpy.app.background:
-            return self.execute(context)
-        try:
-            job.begin(_request(context.scene), solver_python(), context.scene)
-        except MacroError as error:
-            self.report({"ERROR"}, error.sentence)
-            return {"CANCELLED"}
-        return {"FINISHED"}
+        return start_or_wait(self, context.scene)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """From a script or in background mode: wait for the end, and import."""
-
-        def tell(event: dict[str, Any]) -> None:
-            if event["event"] == "stage":
-                print(f"Macro Reconstruction: {event.get('title')}", flush=True)
-
         try:
-            job.reconstruct(_request(context.scene), solver_python(), context=context, on_event=tell)
+            request = _request(context.scene)
         except MacroError as error:
             self.report({"ERROR"}, error.sentence)
             return {"CANCELLED"}
-        if not bpy.app.background:
-            bpy.ops.ed.undo_push(message="Import Macro Reconstruction")
-        return {"FINISHED"}
+        return _finished(self, request, context.scene)
 
 
 class MACRO_OT_pause(bpy.types.Operator):
@@ -169,9 +162,7 @@ class MACRO_OT_cancel(bpy.types.Operator):
     bl_idname = "macro.cancel"
     bl_label = "Cancel Reconstruction"
 
-    output: bpy.props.StringProperty(
-        name="Output", description="Folder of the reconstruction to stop; empty for the running one", options={"HIDDEN"}
-    )
+    output: _output_of_a_run()
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -256,28 +247,23 @@ class MACRO_OT_mend(bpy.types.Operator):
             ("smaller", "Try Again Smaller", "Work on photos of half the size"),
         ),
     )
+    output: _output_of_a_run()
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Change the setting, and press the button."""
-        settings = context.scene.macro_reconstruction
-        last = job.latest()
-        if self.how == "resume" and last is not None and last.output != last.output.parent:
-            settings.output = str(last.output)
-            if last.capture is not None:
-                settings.capture = str(last.capture)
-        settings.resume = self.how == "resume"
-        if self.how == "output":
-            settings.output = free_folder(settings.output)
-        elif self.how == "smaller":
-            size = settings.max_size or DEFAULT_SIZES[settings.preset]
-            settings.max_size = max(SMALLEST_SIZE, size // 2)
-        try:
-            return bpy.ops.macro.reconstruct("INVOKE_DEFAULT")
-        except RuntimeError as error:  # how an operator's error reaches the one that called it
-            self.report({"ERROR"}, str(error).removeprefix("Error: ").strip())
+        """Ask for the same with the change, for the same scene, whose settings follow."""
+        run = job.named(self.output)
+        if run is None or run.request is None or not run.is_over:
+            self.report({"ERROR"}, "There is nothing to try again.")
             return {"CANCELLED"}
-        finally:
-            settings.resume = False  # it was for this once
+        request = mended(run.request, self.how)
+        scene = job.scene_of(run) or context.scene
+        settings = scene.macro_reconstruction
+        for name, path in (("capture", request.capture), ("output", request.output)):
+            if Path(bpy.path.abspath(getattr(settings, name))) != path:
+                setattr(settings, name, str(path))
+        if self.how == "smaller":
+            settings.max_size = request.max_size
+        return _started(self, request, scene)
 
 
 class MACRO_OT_dismiss(bpy.types.Operator):
@@ -286,9 +272,11 @@ class MACRO_OT_dismiss(bpy.types.Operator):
     bl_idname = "macro.dismiss"
     bl_label = "Dismiss"
 
+    output: _output_of_a_run()
+
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Forget what is over."""
-        job.dismiss()
+        job.dismiss(self.output)
         return {"FINISHED"}
 
 
@@ -298,33 +286,60 @@ class MACRO_OT_open_log(bpy.types.Operator):
     bl_idname = "macro.open_log"
     bl_label = "Open Log"
 
+    output: _output_of_a_run()
+
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         """There is a log."""
-        run = job.latest()
-        if run is not None and run.log_path is not None:
+        if any(run.log_path is not None for run in job.jobs):
             return True
         cls.poll_message_set("The solver has not run, so there is no log")
         return False
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Leave it to the system."""
-        run = job.latest()
-        assert run is not None
-        if run.log_path is None or not run.log_path.is_file():
-            self.report({"ERROR"}, f"{run.log_path}: the log is no longer there.")
+        run = job.named(self.output)
+        if run is None or run.log_path is None or not run.log_path.is_file():
+            self.report({"ERROR"}, f"{run.log_path if run is not None else ''}: the log is no longer there.")
             return {"CANCELLED"}
         bpy.ops.wm.path_open(filepath=str(run.log_path))
         return {"FINISHED"}
 
 
-def free_folder(output: str) -> str:
-    """The first of output-2, output-3, ... that is not there yet."""
-    bare = output.rstrip("/\\")
-    number = 2
-    while absolute(f"{bare}-{number}").exists():
-        number += 1
-    return f"{bare}-{number}"
+def start_or_wait(operator: bpy.types.Operator, scene: bpy.types.Scene) -> set[str]:
+    """What the big button does, with the scene's settings: start or queue in a window, else wait for the end."""
+    try:
+        request = _request(scene)
+    except MacroError as error:
+        operator.report({"ERROR"}, error.sentence)
+        return {"CANCELLED"}
+    return _started(operator, request, scene)
+
+
+def _started(operator: bpy.types.Operator, request: Request, scene: bpy.types.Scene) -> set[str]:
+    if bpy.app.background:
+        return _finished(operator, request, scene)
+    try:
+        job.begin(request, solver_python(), scene)
+    except MacroError as error:
+        operator.report({"ERROR"}, error.sentence)
+        return {"CANCELLED"}
+    return {"FINISHED"}
+
+
+def _finished(operator: bpy.types.Operator, request: Request, scene: bpy.types.Scene) -> set[str]:
+    def tell(event: dict[str, Any]) -> None:
+        if event["event"] == "stage":
+            print(f"Macro Reconstruction: {event.get('title')}", flush=True)
+
+    try:
+        job.reconstruct(request, solver_python(), scene=scene, on_event=tell)
+    except MacroError as error:
+        operator.report({"ERROR"}, error.sentence)
+        return {"CANCELLED"}
+    if not bpy.app.background:
+        bpy.ops.ed.undo_push(message="Import Macro Reconstruction")
+    return {"FINISHED"}
 
 
 def _steered(operator: bpy.types.Operator, run: job.Job, wish: Any) -> set[str]:

@@ -16,6 +16,7 @@ from .preferences import solver_python
 from .properties import absolute
 from .solver_process import doctor
 
+EACH_TIME_ANEW = {"SKIP_SAVE"}  # a file that is dropped is not imported by what was once chosen for another
 ENOUGH_TRANSPARENT_BOUNCES = 1024  # surfaces that a ray may pass; each splat is two, front and back
 
 
@@ -35,18 +36,26 @@ class MACRO_OT_import_result(bpy.types.Operator):
     filter_glob: bpy.props.StringProperty(
         name="Filter", description="Which files are listed", default="result.json", options={"HIDDEN"}
     )
-    mesh: bpy.props.BoolProperty(name="Mesh", description="Import the surface", default=True)
-    splats: bpy.props.BoolProperty(name="Splats", description="Import the Gaussians", default=True)
-    cameras: bpy.props.BoolProperty(name="Cameras", description="Import a camera for each photo", default=True)
+    mesh: bpy.props.BoolProperty(name="Mesh", description="Import the surface", default=True, options=EACH_TIME_ANEW)
+    splats: bpy.props.BoolProperty(
+        name="Splats", description="Import the Gaussians", default=True, options=EACH_TIME_ANEW
+    )
+    cameras: bpy.props.BoolProperty(
+        name="Cameras", description="Import a camera for each photo", default=True, options=EACH_TIME_ANEW
+    )
     splat_budget: bpy.props.IntProperty(
         name="Most Splats",
         description="Import so many splats at most, those that cover most; 0 imports all",
         default=0,
         min=0,
         soft_max=1_000_000,
+        options=EACH_TIME_ANEW,
     )
     crop: bpy.props.BoolProperty(
-        name="Subject Only", description="Leave out the splats outside the mesh's box", default=False
+        name="Subject Only",
+        description="Leave out the splats outside the mesh's box",
+        default=False,
+        options=EACH_TIME_ANEW,
     )
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:

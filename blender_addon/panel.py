@@ -8,7 +8,7 @@ import bpy
 from . import import_result, job, presentation, previews
 from .capture_check import Inspection, Summary
 from .layout import capitalized, wrapped
-from .preferences import solver_python
+from .preferences import draw_setup
 from .quantities import duration_text
 
 MOST_WARNINGS = 3
@@ -16,6 +16,7 @@ MENDS = {  # what a button can do about an error: its words and its icon
     "fresh": ("Start Anew", "FILE_REFRESH"),
     "output": ("Use Another Folder", "NEWFOLDER"),
     "smaller": ("Try Again Smaller", "FULLSCREEN_EXIT"),
+    "resume": ("Go On", "PLAY"),
 }
 
 
@@ -48,10 +49,7 @@ class MACRO_PT_reconstruct(MacroTab, bpy.types.Panel):
         column.prop(settings, "output")
         column.prop(settings, "preset")
 
-        if not solver_python():
-            box = layout.box()
-            wrapped(box, "The solver is not set up yet; the preferences do it.", icon="INFO")
-            box.operator("macro.open_preferences", text="Set the Solver Up", icon="PREFERENCES")
+        draw_setup(layout)
         if run is not None:
             _draw_progress(layout, run)
         button = layout.column()
@@ -66,7 +64,7 @@ class MACRO_PT_reconstruct(MacroTab, bpy.types.Panel):
             layout.operator("macro.start_waiting", icon="PLAY")
         for other in job.jobs:
             if other.is_over:
-                _draw_end(layout, other)
+                _draw_end(layout, other, context.scene)
 
 
 class MACRO_PT_advanced(MacroTab, bpy.types.Panel):
@@ -238,7 +236,7 @@ def _draw_progress(layout: bpy.types.UILayout, run: job.Job) -> None:
     _draw_warnings(box, run)
 
 
-def _draw_end(layout: bpy.types.UILayout, run: job.Job) -> None:
+def _draw_end(layout: bpy.types.UILayout, run: job.Job, scene: bpy.types.Scene) -> None:
     box = layout.box()
     row = box.row()
     title, icon = {
@@ -248,20 +246,21 @@ def _draw_end(layout: bpy.types.UILayout, run: job.Job) -> None:
     }[run.phase]
     row.label(text=title, icon=icon)
     if run.log_path is not None:
-        row.operator("macro.open_log", text="", icon="TEXT", emboss=False)
-    row.operator("macro.dismiss", text="", icon="X", emboss=False)
+        row.operator("macro.open_log", text="", icon="TEXT", emboss=False).output = str(run.output)
+    row.operator("macro.dismiss", text="", icon="X", emboss=False).output = str(run.output)
     if run.phase == "error":
         wrapped(box, capitalized(run.message))
     elif run.took_s is not None:
         box.label(text=f"after {duration_text(run.took_s)}", icon="BLANK1")
     if run.mend == "solver":
         box.operator("macro.open_preferences", text="Set the Solver Up", icon="PREFERENCES")
-    elif run.mend in MENDS:
-        text, icon = MENDS[run.mend]
-        box.operator("macro.mend", text=text, icon=icon).how = run.mend
-    elif run.resumable:
-        box.operator("macro.mend", text="Go On", icon="PLAY").how = "resume"
-    if run.phase == "done" and not run.imported:
+    else:
+        how = run.mend if run.mend in MENDS else "resume" if run.resumable else ""
+        if how:
+            text, icon = MENDS[how]
+            button = box.operator("macro.mend", text=text, icon=icon)
+            button.how, button.output = how, str(run.output)
+    if run.phase == "done" and not import_result.is_in(scene, run.output):
         box.operator("macro.import_result", text="Import", icon="IMPORT").filepath = str(run.output / "result.json")
     _draw_warnings(box, run)
 

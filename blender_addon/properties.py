@@ -25,9 +25,14 @@ def folder_options() -> set[str]:
 
 def _suggest_output(settings: "MacroSettings", _context: bpy.types.Context) -> None:
     """Propose a folder beside the capture, unless the user has chosen one."""
+    if settings.capture.rstrip("/\\") and settings.output in ("", settings.proposed_output):
+        propose_output(settings)
+
+
+def propose_output(settings: "MacroSettings") -> None:
+    """A folder beside the capture."""
     bare = settings.capture.rstrip("/\\")
-    if bare and settings.output in ("", settings.proposed_output):
-        settings.output = settings.proposed_output = f"{bare}_reconstruction"
+    settings.output = settings.proposed_output = f"{bare}_reconstruction"
 
 
 class MacroSettings(bpy.types.PropertyGroup):

@@ -23,7 +23,7 @@ class Job:
 
     output: Path
     capture: Path | None = None  # of an error that came before a run, None
-    request: Request | None = None  # what was asked for; None of a run that an earlier Blender started
+    request: Request | None = None  # what was asked for; of an error that came before a run, None
     python: str = ""
     scene: int | None = None  # session_uid of the scene that the result goes to; it survives renaming and undo
     origin: Origin = field(default_factory=Origin)  # the same scene by name, for when its file is opened again
@@ -64,7 +64,8 @@ class Job:
     @property
     def resumable(self) -> bool:
         """Whether it left a checkpoint to go on from."""
-        return self.phase in ("error", "cancelled") and (self.output / "checkpoint.pt").is_file()
+        over = self.phase in ("error", "cancelled") and self.request is not None
+        return over and (self.output / "checkpoint.pt").is_file()
 
     @property
     def fraction(self) -> float:

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -79,6 +79,16 @@ class Record:
     process: int
     started: float  # seconds since 1970
     origin: Origin = field(default_factory=Origin)
+    request: Request | None = None  # None of other programs than a reconstruction
+
+    def write(self, folder: Path) -> None:
+        """Put it into a job's folder.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        request = None if self.request is None else self.request.as_json()
+        write_aside(folder / RECORD, json.dumps({**asdict(self), "request": request}))
 
 
 class Run:
@@ -131,6 +141,12 @@ class Run:
             write_aside(self.output / STEERING, wish)
         except OSError as error:
             raise MacroError(f"the solver cannot be told ({error.strerror})", where=self.output) from None
+
+    def follow(self, origin: Origin) -> None:
+        """Note that the scene, or its file, has another name now: a later Blender goes by it."""
+        self.record = replace(self.record, origin=origin)
+        with contextlib.suppress(OSError):  # the old note still says most of it
+            self.record.write(self.folder)
 
     def cancel(self) -> None:
         """Ask the solver to end. It writes its checkpoint first; after a grace period it is killed."""
@@ -312,7 +328,7 @@ def start(request: Request, python: str, storage: Path, origin: Origin | None = 
     check_python(python)
     command = [python, "-m", "solver", *request.arguments()]
     origin = origin or Origin()
-    return start_child(command, storage, output=request.output, capture=request.capture, origin=origin)
+    return start_child(command, storage, output=request.output, capture=request.capture, origin=origin, request=request)
 
 
 def start_child(
@@ -322,6 +338,7 @@ def start_child(
     output: Path,
     capture: Path,
     origin: Origin | None = None,
+    request: Request | None = None,
     cwd: Path | None = None,
 ) -> StartedRun:
     """Start any program that prints the solver's events; see `start`. Without an origin no Blender finds it again."""
@@ -335,9 +352,9 @@ def start_child(
             log.write(("$ " + " ".join(command) + "\n").encode("utf-8", errors="replace"))
             log.flush()
             child = _popen(command, cwd or solver_home(), storage / "cache", events, log)
-        record = Record(str(output), str(capture), child.pid, time.time(), origin or Origin())
+        record = Record(str(output), str(capture), child.pid, time.time(), origin or Origin(), request)
         if origin is not None:
-            (folder / RECORD).write_text(json.dumps(asdict(record)), encoding="utf-8")
+            record.write(folder)
     except (MacroError, OSError) as error:
         if child is not None:  # a run that is not noted would be one that nobody knows of
             child.kill()
@@ -393,12 +410,16 @@ def adopt(storage: Path) -> list[Run]:
 def _read_record(path: Path) -> Record:
     with path.open("rb") as file:
         content = json.loads(file.read(CHUNK))
+    request = None
+    with contextlib.suppress(ValueError, TypeError, KeyError):  # the run is found all the same
+        request = Request.from_json(content["request"])
     return Record(
         output=str(content["output"]),
         capture=str(content["capture"]),
         process=int(content["process"]),
         started=float(content["started"]),
         origin=Origin.from_json(content["origin"]),
+        request=request,
     )
 
 

@@ -10,6 +10,8 @@ import bpy
 
 from . import job
 from .errors import MacroError
+from .job_operators import start_or_wait
+from .properties import absolute, propose_output
 from .rendering import CURRENT
 
 COPY = "synthetic-scene.blend"  # of the scene that is open, in the extension's folder
@@ -89,11 +91,23 @@ class MACRO_OT_reconstruct_rendered(bpy.types.Operator):
         return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        """Fill the folders in, and press the button."""
+        """Fill the folders in, and do what the button does. The result of another capture is left alone."""
         assert job.rendered is not None
         settings = context.scene.macro_reconstruction
-        settings.capture = str(job.rendered.request.output)
-        return bpy.ops.macro.reconstruct("INVOKE_DEFAULT")
+        capture = str(job.rendered.request.output)
+        another = settings.capture != capture
+        settings.capture = capture
+        if not settings.output or (another and _is_taken(settings.output)):
+            propose_output(settings)
+        return start_or_wait(self, context.scene)
+
+
+def _is_taken(output: str) -> bool:
+    """Whether there is something in a folder."""
+    try:
+        return any(absolute(output).iterdir())
+    except (MacroError, OSError):
+        return False
 
 
 def _copy_of_this_file() -> Path:

@@ -63,3 +63,104 @@ def test_a_pause_that_another_blender_asked_for_is_known(job):
     found.phase = "finishing"
     found.hear({"event": "going_on"})
     assert found.phase == "finishing"
+
+
+@pytest.fixture
+def started(blender, job, tmp_path):
+    """Starts a run for the scene that is open, as the button does; it is done when `tmp_path/go` is there."""
+    from blender_addon import runs
+    from blender_addon.solver_process import Request
+
+    program = (
+        f"import time\nfrom pathlib import Path\nwhile not Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.05)\n"
+        'print(\'{"event": "done", "result": "x"}\')\n'
+    )
+
+    def start(output):
+        request = Request(tmp_path / "photos", output, preset="high", iterations=77)
+        scene = blender.context.scene
+        origin = runs.Origin(blender.data.filepath, scene.name)
+        run = runs.start_child(
+            [sys.executable, "-c", program],
+            job.storage(),
+            output=output,
+            capture=request.capture,
+            origin=origin,
+            request=request,
+        )
+        begun = job.Job(output=output, request=request, phase="running", run=run, origin=origin)
+        begun.scene = scene.session_uid
+        job.jobs.append(begun)
+        return begun
+
+    yield start
+    (tmp_path / "go").touch()
+
+
+def restart(job, go):
+    """Blender is closed while the run goes on to its end, and opened again: what it knows is on the disk."""
+    (begun,) = job.jobs
+    child = begun.run._child
+    job.end_all(leave_running=True)
+    go.touch()
+    child.wait()
+    job.adopt_all()
+    (found,) = job.jobs
+    return found
+
+
+def hear_to_the_end(job):
+    while job._tick() is not None:
+        time.sleep(0.1)
+
+
+def test_a_file_that_was_saved_only_after_the_start_gets_its_result_after_a_restart(
+    blender, job, started, result_folder, tmp_path
+):
+    started(result_folder)
+    path = str(tmp_path / "a.blend")
+    blender.context.scene.name = "Asked"
+    blender.ops.wm.save_as_mainfile(filepath=path)
+    job._tick()
+    blender.ops.wm.read_homefile()
+    found = restart(job, tmp_path / "go")
+    blender.ops.wm.open_mainfile(filepath=path)
+    hear_to_the_end(job)
+    assert (found.phase, found.imported) == ("done", True)
+    assert "beetle" in blender.data.scenes["Asked"].collection.children
+
+
+def test_a_file_that_was_never_saved_is_not_taken_for_another_one(blender, job, started, result_folder, tmp_path):
+    """After a restart every new file has a scene of the same name."""
+    started(result_folder)
+    blender.ops.wm.read_homefile()
+    found = restart(job, tmp_path / "go")
+    hear_to_the_end(job)
+    assert (found.phase, found.imported) == ("done", False)
+    assert str(result_folder) in found.warnings[-1]
+    assert "beetle" not in blender.data.collections
+
+
+def test_a_run_that_is_found_again_knows_what_was_asked_for(job, started, tmp_path):
+    asked = started(tmp_path / "result").request
+    assert restart(job, tmp_path / "go").request == asked
+
+
+def test_undo_loses_neither_the_scene_of_a_run_nor_the_way_to_its_result(
+    blender, job, started, result_folder, tmp_path
+):
+    from blender_addon import import_result
+
+    blender.ops.ed.undo_push(message="before")
+    begun = started(result_folder)
+    blender.context.scene.name = "Asked"
+    blender.ops.ed.undo_push(message="renamed")
+    blender.ops.ed.undo()
+    (tmp_path / "go").touch()
+    hear_to_the_end(job)
+    assert begun.imported
+    assert import_result.is_in(blender.context.scene, result_folder)
+    assert blender.ops.ed.undo() == {"FINISHED"}
+    assert not import_result.is_in(blender.context.scene, result_folder)  # the panel has its button again
+    assert blender.ops.ed.redo() == {"FINISHED"}
+    assert import_result.is_in(blender.context.scene, result_folder / "sharp" / "..")

@@ -197,9 +197,9 @@ def test_the_queue_knows_its_scene_after_a_restart(bpy, job, busy, tmp_path):
     restart(job, leave=True)
     bpy.ops.wm.read_homefile()
     (found,) = job.waiting()
-    assert job._scene(found) is None
+    assert job.scene_of(found) is None
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
-    assert job._scene(found) == bpy.data.scenes["Asked"]
+    assert job.scene_of(found) == bpy.data.scenes["Asked"]
     assert found is not waits
 
 

@@ -37,6 +37,38 @@ def test_render_and_reconstruct_what_was_rendered(bpy, extension, synthetic, tmp
     assert (tmp_path / "result" / "result.json").is_file()
 
 
+@pytest.fixture
+def rendered(bpy, extension, synthetic, tmp_path):
+    """A capture that has just been rendered, of which nothing can be made."""
+    job = importlib.import_module(f"{extension}.blender_addon.job")
+    rendering = importlib.import_module(f"{extension}.blender_addon.rendering")
+    capture = tmp_path / "capture"
+    capture.mkdir()
+    job.rendered = rendering.Rendering(phase="done", request=rendering.RenderRequest(capture))
+    return capture
+
+
+def test_one_click_leaves_the_result_of_another_capture_alone(bpy, synthetic, rendered, tmp_path):
+    settings = bpy.context.scene.macro_reconstruction
+    settings.capture, settings.output = str(tmp_path / "other photos"), str(tmp_path / "precious")
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "result.json").write_text("{}")
+    with pytest.raises(RuntimeError):
+        bpy.ops.macro.reconstruct_rendered()
+    assert (settings.capture, settings.output) == (str(rendered), f"{rendered}_reconstruction")
+    settings.capture, settings.output = str(tmp_path / "other photos"), str(tmp_path / "chosen and empty")
+    with pytest.raises(RuntimeError):
+        bpy.ops.macro.reconstruct_rendered()
+    assert settings.output == str(tmp_path / "chosen and empty")
+
+
+def test_one_click_that_fails_is_one_sentence(bpy, extension, synthetic, rendered):
+    bpy.context.preferences.addons[extension].preferences.solver_python = "/no/such/python"
+    with pytest.raises(RuntimeError, match="the solver's Python was not found") as caught:
+        bpy.ops.macro.reconstruct_rendered()
+    assert "Traceback" not in str(caught.value)
+
+
 def test_without_a_mesh_this_scene_is_not_photographed(bpy, synthetic, tmp_path):
     synthetic.output, synthetic.scene = str(tmp_path / "capture"), "current"
     bpy.ops.object.light_add()
