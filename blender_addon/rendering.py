@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,13 @@ class Rendering(Errand):
 
     title: str = "Starting another Blender"
     request: RenderRequest = field(default_factory=lambda: RenderRequest(Path()))
+
+    def hear(self) -> None:
+        """Take in what was said; in the end, the copy of the scene that was open goes."""
+        super().hear()
+        if self.phase != "running" and self.request.blend is not None:
+            with contextlib.suppress(OSError):
+                self.request.blend.unlink(missing_ok=True)
 
 
 def begin(request: RenderRequest, blender: str, storage: Path) -> Rendering:

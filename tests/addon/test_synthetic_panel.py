@@ -25,6 +25,8 @@ def test_render_and_reconstruct_what_was_rendered(bpy, extension, synthetic, tmp
     name = bpy.data.filepath
     assert bpy.ops.macro.render_capture() == {"FINISHED"}
     assert bpy.data.filepath == name
+    storage = importlib.import_module(f"{extension}.blender_addon.job").storage()
+    assert list(storage.glob("*.blend*")) == []  # the copy may be as large as the scene
     settings = json.loads((tmp_path / "capture" / "ground_truth" / "settings.json").read_text())
     assert len(list((tmp_path / "capture" / "images").iterdir())) == 4
     assert settings["focus"] == "subject"
