@@ -6,6 +6,7 @@ The solver holds one on `run.lock` in its output folder (docs/formats.md); Blend
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -23,9 +24,9 @@ class Lock:
         """Let others have it, and remove the file."""
         if sys.platform == "win32":  # an open file cannot be removed there
             os.close(self._handle)
-            self._path.unlink(missing_ok=True)
-        else:
-            self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another process may have it already
+            self._path.unlink()
+        if sys.platform != "win32":
             os.close(self._handle)
 
 
@@ -35,11 +36,15 @@ def take(path: Path) -> Lock | None:
     Raises:
         OSError: the file cannot be opened.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    if _try_lock(handle):
-        return Lock(path, handle)
-    os.close(handle)
-    return None
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        if not _try_lock(handle):
+            os.close(handle)
+            return None
+        with contextlib.suppress(OSError):
+            if sys.platform == "win32" or os.fstat(handle).st_ino == path.stat().st_ino:
+                return Lock(path, handle)
+        os.close(handle)  # it was removed between opening and locking, by the one that held it
 
 
 def is_held(path: Path) -> bool:

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 from . import locks
 from .errors import MacroError
 from .files import write_aside
-from .runs import CHUNK, JOBS, OWNER, WAITING, Origin
+from .runs import CHUNK, JOBS, OWNER, WAITING, Origin, new_folder
 from .solver_process import Request
 
 
@@ -71,19 +69,14 @@ def line_up(request: Request, python: str, storage: Path, origin: Origin) -> Pla
     Raises:
         MacroError: the folder cannot be written.
     """
-    folder = storage / JOBS / f"{time.time_ns()}-{os.getpid()}"
-    owner = None
+    place = None
     try:
-        folder.mkdir(parents=True)
-        owner = locks.take(folder / OWNER)
-        assert owner is not None  # the name is nobody else's
-        place = Place(folder, owner, request, python, origin)
+        place = Place(*new_folder(storage), request, python, origin)
         place.write()
     except OSError as error:
-        if owner is not None:
-            owner.release()
-        shutil.rmtree(folder, ignore_errors=True)
-        raise MacroError(f"the queue cannot be noted ({error.strerror})", where=folder) from None
+        if place is not None:
+            place.give_up()
+        raise MacroError(f"the queue cannot be noted ({error.strerror})", where=storage / JOBS) from None
     return place
 
 
@@ -101,11 +94,13 @@ def adopt(storage: Path) -> tuple[list[Place], list[str]]:
             owner = locks.take(folder / OWNER)
             if owner is not None:
                 places.append(_read(folder, owner))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             if owner is None:
                 continue
             owner.release()
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, FileNotFoundError):  # its turn came in another Blender meanwhile
+                continue
             fault = MacroError(
                 "a reconstruction that waited here cannot be read", where=folder / WAITING, remedy="start it again"
             )

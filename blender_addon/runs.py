@@ -342,11 +342,9 @@ def start_child(
     cwd: Path | None = None,
 ) -> StartedRun:
     """Start any program that prints the solver's events; see `start`. Without an origin no Blender finds it again."""
-    folder = storage / JOBS / f"{time.time_ns()}-{os.getpid()}"
-    owner = child = None
+    folder = owner = child = None
     try:
-        folder.mkdir(parents=True)
-        owner = locks.take(folder / OWNER)
+        folder, owner = new_folder(storage)
         log: IO[bytes]
         with (folder / EVENTS).open("wb") as events, (folder / LOG).open("ab") as log:
             log.write(("$ " + " ".join(command) + "\n").encode("utf-8", errors="replace"))
@@ -359,13 +357,30 @@ def start_child(
         if child is not None:  # a run that is not noted would be one that nobody knows of
             child.kill()
             child.wait()
-        if owner is not None:
+        if folder is not None and owner is not None:
             owner.release()
-        shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, MacroError):
             raise
-        raise MacroError(f"a job cannot be noted ({error.strerror})", where=folder) from None
+        raise MacroError(f"a job cannot be noted ({error.strerror})", where=folder or storage / JOBS) from None
     return StartedRun(folder, record, child, owner)
+
+
+def new_folder(storage: Path) -> tuple[Path, locks.Lock]:
+    """A folder for a job, and its owner's lock. By name, folders stand in the order in which they were made.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    (storage / JOBS).mkdir(parents=True, exist_ok=True)
+    while True:
+        folder = storage / JOBS / f"{time.time_ns()}-{os.getpid()}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            owner = locks.take(folder / OWNER)
+            if owner is not None:  # else a Blender that looks for lost runs was quicker, and puts the folder away
+                return folder, owner
+        time.sleep(0.001)  # the clock of Windows may stand still for sixteen
 
 
 def _popen(command: list[str], cwd: Path, cache: Path, events: IO[bytes], log: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -400,7 +415,7 @@ def adopt(storage: Path) -> list[Run]:
             owner = locks.take(folder / OWNER)
             if owner is not None:
                 found.append(Run(folder, _read_record(folder / RECORD), owner))
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             if owner is not None:
                 owner.release()
                 shutil.rmtree(folder, ignore_errors=True)

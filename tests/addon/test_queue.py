@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import queue_on_disk, runs
+from blender_addon import locks, queue_on_disk, runs
 from blender_addon.errors import MacroError
 from blender_addon.runs import Origin
 from blender_addon.solver_process import Request
@@ -111,6 +111,31 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "jobs").write_text("in the way")
     with pytest.raises(MacroError, match="the queue cannot be noted"):
         line_up(tmp_path, "result")
+
+
+def test_a_place_whose_turn_comes_while_another_blender_looks_is_no_fault(tmp_path, monkeypatch):
+    place, others = line_up(tmp_path, "first"), line_up(tmp_path, "second")
+    others.leave()
+    take = locks.take
+
+    def late(path):
+        if path.parent == place.folder:
+            (place.folder / "waiting.json").unlink()
+            place.leave()
+        return take(path)
+
+    monkeypatch.setattr(locks, "take", late)
+    (found,), faults = queue_on_disk.adopt(tmp_path)
+    assert (found.request.output.name, faults) == ("second", [])
+
+
+def test_a_second_place_does_not_harm_the_first_where_the_clock_stands_still(tmp_path, monkeypatch):
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() // 16_000_000 * 16_000_000)
+    for name in ("z", "a"):
+        line_up(tmp_path, name).leave()
+    places, _ = queue_on_disk.adopt(tmp_path)
+    assert [place.request.output.name for place in places] == ["z", "a"]
 
 
 @pytest.fixture

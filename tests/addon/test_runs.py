@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -382,7 +383,10 @@ def test_a_run_that_died_unwatched_is_told(child, tmp_path):
     assert "stopped unexpectedly" in found.outcome.message
 
 
-@pytest.mark.parametrize("note", ["", "{", "[]", '{"output": 1}', None])
+NUMBER = '{"output": "/o", "capture": "/c", "process": 1e400, "started": 1, "origin": {"blend_file": "", "scene": ""}}'
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", '{"output": 1}', NUMBER, "[" * 100_000, None])
 def test_broken_notes_of_runs_are_put_away(tmp_path, note):
     folder = tmp_path / "jobs" / "1-2"
     folder.mkdir(parents=True)
@@ -401,3 +405,51 @@ def test_a_lock_goes_with_its_holder(tmp_path):
     held.release()
     assert not locks.is_held(path)
     assert not path.exists()
+
+
+def test_a_lock_has_one_holder_although_each_removes_the_file(tmp_path):
+    """Another one may have opened the file just before, and would lock what is no longer there."""
+    holders, most, taken = 0, 0, 0
+    counting = threading.Lock()
+
+    def hold_often():
+        nonlocal holders, most, taken
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            held = locks.take(tmp_path / "lock")
+            if held is None:
+                continue
+            with counting:
+                holders, taken = holders + 1, taken + 1
+                most = max(most, holders)
+            time.sleep(0)
+            with counting:
+                holders -= 1
+            held.release()
+
+    threads = [threading.Thread(target=hold_often) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert taken > 1
+    assert most == 1
+
+
+@POSIX
+def test_a_lock_is_released_although_its_file_cannot_be_removed(tmp_path):
+    path = tmp_path / "lock"
+    held = locks.take(path)
+    path.unlink()
+    path.mkdir()
+    held.release()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(held._handle)
+
+
+def test_each_job_has_a_folder_of_its_own_however_coarse_the_clock(tmp_path, monkeypatch):
+    """That of Windows stands still for sixteen thousandths of a second."""
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() // 16_000_000 * 16_000_000)
+    folders = [runs.new_folder(tmp_path)[0] for _ in range(4)]
+    assert sorted(set(folders)) == folders
