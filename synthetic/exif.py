@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from .lens import Lens
 
+SHUTTER_S = 1 / 60  # of a photo whose exposure is 1
 MAKE, MODEL = "Macro Reconstruction", "Synthetic macro camera"
 _BASE_FULL_WELL = 50_000  # electrons at white and ISO 100, as of APS-C sensors with pixels of 4 to 5 micrometres
 _FULL_FRAME_DIAGONAL_MM = math.hypot(36, 24)
@@ -23,7 +24,7 @@ _EXIF_FOLDER = 0x8769
 _Entry = tuple[int, int, bytes]  # type, count of values, their bytes
 
 
-def block(lens: Lens, width: int, height: int, *, iso: float | None = None) -> bytes:
+def block(lens: Lens, width: int, height: int, *, iso: float | None = None, exposure_s: float | None = None) -> bytes:
     """The EXIF of a `width` x `height` photo through `lens`; goes into a PNG's eXIf chunk as it is.
 
     The focal plane's resolution is that of the photo itself, as of a camera with so many pixels on a sensor
@@ -34,11 +35,13 @@ def block(lens: Lens, width: int, height: int, *, iso: float | None = None) -> b
         width: of the photo as it is stored, px.
         height: of the photo, px.
         iso: the sensor's speed, of `iso_speed`; None to say nothing.
+        exposure_s: how long the shutter was open; None to say nothing.
     """
     pixels_per_cm = 10 * width / lens.sensor_width_mm
     diagonal_mm = lens.sensor_width_mm * math.hypot(width, height) / width
     equivalent_mm = lens.focal_length_mm * _FULL_FRAME_DIAGONAL_MM / diagonal_mm
     photo = {
+        0x829A: None if exposure_s is None else _rational(exposure_s),  # ExposureTime
         0x829D: _rational(lens.f_number),  # FNumber
         0x8827: _short(iso),  # ISOSpeedRatings
         0x9000: (_UNDEFINED, 4, b"0232"),  # ExifVersion
@@ -66,7 +69,7 @@ def block(lens: Lens, width: int, height: int, *, iso: float | None = None) -> b
     return b"II" + struct.pack("<HI", 42, first) + _folder(camera, first) + _folder(photo, second)
 
 
-def iso_speed(full_well_electrons: float) -> float:
+def iso_speed(full_well_electrons: float = _BASE_FULL_WELL) -> float:
     """The ISO speed, in steps of a third of a stop, at which white is so many electrons: 50,000 are ISO 100."""
     stops, third = divmod(round(3 * math.log2(_BASE_FULL_WELL / full_well_electrons)), 3)
     return (100.0, 125.0, 160.0)[third] * 2.0**stops

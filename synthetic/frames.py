@@ -226,8 +226,8 @@ def _photo(studio: Studio, view: View, seed: int, index: int) -> bool:
     if path.exists():
         return False
     wrong, samples, units = settings.imperfections, settings.samples, studio.scene.units_per_mm
-    iso = None if wrong.full_well_electrons is None else exif.iso_speed(wrong.full_well_electrons)
-    block = exif.block(studio.lens, *settings.resolution, iso=iso)
+    iso = exif.iso_speed() if wrong.full_well_electrons is None else exif.iso_speed(wrong.full_well_electrons)
+    block = exif.block(studio.lens, *settings.resolution, iso=iso, exposure_s=view.exposure * exif.SHUTTER_S)
     room = studio.in_room(view)
     if not wrong.develops:
         render.render_view(

@@ -327,6 +327,7 @@ def capture_of(
                 mask_path=source.mask.absolute() if source.mask else None,
                 f_number=exif.f_number,
                 focal_length_mm=exif.focal_length_mm,
+                exposure_stops=exif.exposure_stops,
             )
         )
     points = points_of(model, stems)

@@ -56,6 +56,13 @@ class Exif:
     sensor_width_mm: float | None = None  # along the sensor's longer side
     taken: datetime | None = None  # by the camera's clock
 
+    @property
+    def exposure_stops(self) -> float | None:
+        """How much light the settings ask for, in factors of two; None where one of them is missing."""
+        if self.exposure_s and self.iso and self.f_number:
+            return math.log2(self.exposure_s * self.iso / self.f_number**2)
+        return None
+
 
 def read_exif(path: Path) -> Exif:
     """The metadata of a photo; a missing or garbled entry is None.

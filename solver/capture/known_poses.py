@@ -119,6 +119,7 @@ def _photo(frame: CameraFrame, mask: Path | None, sharp: Path | None, place: str
         f_number=number(frame.frame, "f_number", place, positive=True) or exif.f_number,
         focal_length_mm=number(frame.frame, "focal_length_mm", place, positive=True) or exif.focal_length_mm,
         focus_distance=number(frame.frame, "focus_distance", place, positive=True),
+        exposure_stops=exif.exposure_stops,
     )
 
 

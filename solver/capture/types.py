@@ -14,6 +14,8 @@ import numpy as np
 
 ScaleSource = Literal["distance", "markers", "file", "blur"]
 
+_ALIKE_STOPS = 0.1  # by which settings may differ that ask for the same light
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -57,6 +59,7 @@ class Photo:
     f_number: float | None = None
     focal_length_mm: float | None = None  # engraved focal length
     focus_distance: float | None = None  # depth of the focus plane, scene unit, where a file states it
+    exposure_stops: float | None = None  # light that the camera's settings ask for, in factors of two
     lens: Lens | None = None  # from the photo as it came to the undistorted one at image_path, where they differ
 
     @property
@@ -132,6 +135,12 @@ class Capture:
     reprojection_error_px: float | None = None  # mean over the sparse points, where the poses were found
     poses_found: bool = False  # here, from the photos; else someone gave them
     scale: Scale | None = None  # how unit_mm is known; None where it is not
+
+    @property
+    def exposed_alike(self) -> bool:
+        """Whether all photos tell that they were taken with settings that ask for the same light."""
+        stops = [photo.exposure_stops for photo in self.photos if photo.exposure_stops is not None]
+        return len(stops) == len(self.photos) and max(stops) - min(stops) <= _ALIKE_STOPS
 
     def with_scale(self, scale: Scale | None) -> "Capture":
         """The same capture with the length of its unit as `scale` says."""

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How much lighter or darker the photos are than each other, by their settings and by what they show."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,13 +44,7 @@ def compare_exposures(
 
 
 def _settings(exifs: Sequence[Exif]) -> tuple[float | None, ...]:
-    stops = [
-        math.log2(exif.exposure_s * exif.iso / exif.f_number**2)
-        if exif.exposure_s and exif.iso and exif.f_number
-        else None
-        for exif in exifs
-    ]
-    return _about_the_middle(stops)
+    return _about_the_middle([exif.exposure_stops for exif in exifs])
 
 
 def _brightness(overviews: Sequence[Overview], likenesses: dict[tuple[int, int], Likeness]) -> tuple[float | None, ...]:

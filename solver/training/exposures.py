@@ -13,6 +13,7 @@ from torch import Tensor
 
 from solver.config import ReconstructionSettings
 
+_ALIKE_WEIGHT = 30.0  # of all differences, where the photos tell of none
 _TINT_WEIGHT = 10.0  # of what differs between the colours, against what they share: light changes more than its colour
 
 
@@ -27,21 +28,29 @@ class Exposures:
 
     log_gains: list[Tensor]  # P tensors [3], of red, green and blue
     trained: Sequence[int] = ()  # indices of the photos that are trained on
+    alike: bool = False  # whether the photos tell that they were exposed alike
 
     @classmethod
-    def equal(cls, count: int, trained: Sequence[int], device: torch.device | str = "cpu") -> "Exposures":
+    def equal(
+        cls, count: int, trained: Sequence[int], *, alike: bool = False, device: torch.device | str = "cpu"
+    ) -> "Exposures":
         """Factors of 1, with gradients to come."""
-        return cls([torch.zeros(3, device=device, requires_grad=True) for _ in range(count)], trained)
+        return cls([torch.zeros(3, device=device, requires_grad=True) for _ in range(count)], trained, alike)
 
     def exposed(self, colour: Tensor, index: int) -> Tensor:  # [..., 3] -> the same, linear light
         """Light of the scene as the photo at `index` has it."""
         return colour * self.log_gains[index].exp()
 
     def penalty(self, index: int) -> Tensor:  # []
-        """How unlikely a photo's factors are: squared logarithm of the exposure, and squared tint times its weight."""
+        """How unlikely a photo's factors are: squared logarithm of the exposure, and squared tint times its weight.
+
+        Where cameras were set alike, what is left is little: light that flickers, and macro lenses that grow darker as
+        they focus nearer. There a subject that shines from one side only must not pass for photos of different light.
+        """
         log_gain = self.log_gains[index]
         exposure = log_gain.mean()
-        return exposure.square() + _TINT_WEIGHT * (log_gain - exposure).square().mean()
+        penalty = exposure.square() + _TINT_WEIGHT * (log_gain - exposure).square().mean()
+        return _ALIKE_WEIGHT * penalty if self.alike else penalty
 
     def settle(self) -> None:
         """Take out of the factors what the trained photos have in common."""

@@ -48,6 +48,9 @@ def initial_scene(
         np.random.default_rng(settings.seed),
         most=settings.max_gaussians,
     )
+    exposures = None
+    if learns_exposure(settings):
+        exposures = Exposures.equal(len(photos), trained, alike=capture.exposed_alike, device=device)
     return Reconstruction(
         gaussians=gaussians.map(lambda tensor: tensor.to(device)),
         background=initial_background([photos[index] for index in trained]).to(device),
@@ -59,7 +62,7 @@ def initial_scene(
         scene_size=scene_size(capture),
         active_sh_degree=0,
         blurnet=BlurNet(len(photos), settings.seed).to(device) if uses_blurnet(settings) else None,
-        exposures=Exposures.equal(len(photos), trained, device) if learns_exposure(settings) else None,
+        exposures=exposures,
     )
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Exposure and white balance that learn: gradients, what photos have in common, and whether they find the truth."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,25 @@ def test_settling_keeps_differences_and_lets_held_out_photos_alone():
 def test_a_tint_is_less_likely_than_an_exposure():
     same, tint = (Exposures([torch.tensor(each)]) for each in ([0.1, 0.1, 0.1], [0.1, 0.0, -0.1]))
     assert 5 * float(same.penalty(0)) < float(tint.penalty(0))
+
+
+def test_photos_that_tell_they_were_exposed_alike_are_held_together():
+    gain = torch.tensor([0.1, 0.05, -0.1])
+    held, free = (Exposures([gain], alike=alike) for alike in (True, False))
+    assert float(held.penalty(0)) > 10 * float(free.penalty(0))
+
+
+STOPS = {"alike": (3.0, 3.05, 3.0), "automatic": (3.0, 3.33, 2.67), "one tells nothing": (3.0, None, 3.0)}
+
+
+@pytest.mark.parametrize("told", STOPS)
+def test_photos_are_exposed_alike_where_all_tell_so(tiny_capture, told):
+    capture = load_capture(tiny_capture.folder, poses_folder=tiny_capture.folder / "poses", max_size=400)
+    photos = tuple(
+        dataclasses.replace(photo, exposure_stops=stops)
+        for photo, stops in zip(capture.photos, STOPS[told], strict=False)
+    )
+    assert capture.with_photos(photos).exposed_alike == (told == "alike")
 
 
 def test_auto_learns_from_photos_only():

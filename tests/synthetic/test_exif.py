@@ -13,22 +13,25 @@ from synthetic.lens import Lens
 MACRO = Lens(105.0, 2.8, 23.5)
 
 
-def photo(path: Path, lens: Lens, width: int, height: int, iso: float | None = None) -> Path:
+def photo(path: Path, lens: Lens, width: int, height: int, **settings: float) -> Path:
     path.parent.mkdir(exist_ok=True)
     pixels = np.zeros((height, width, 3), np.uint8)
-    png.write(path, pixels, exif.block(lens, width, height, iso=iso))
+    png.write(path, pixels, exif.block(lens, width, height, **settings))
     return path
 
 
 def test_pillow_reads_every_entry(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
-    with image.open(photo(tmp_path / "photo.png", MACRO, 400, 300, iso=exif.iso_speed(12_500))) as opened:
+    with image.open(
+        photo(tmp_path / "photo.png", MACRO, 400, 300, iso=exif.iso_speed(12_500), exposure_s=1 / 80)
+    ) as opened:
         tags = opened.getexif()
         entries = tags.get_ifd(0x8769)
     assert (tags[0x010F], tags[0x0110], tags[0x0112]) == (exif.MAKE, exif.MODEL, 1)
     assert entries[0x829D] == pytest.approx(2.8, rel=1e-6)
     assert entries[0x920A] == 105
     assert entries[0x8827] == 400
+    assert entries[0x829A] == pytest.approx(1 / 80, rel=1e-6)
     assert (entries[0xA002], entries[0xA003]) == (400, 300)
     assert entries[0xA20E] == entries[0xA20F] == pytest.approx(400 / 2.35, rel=1e-6)  # a centimetre
     assert entries[0xA210] == 3
