@@ -44,11 +44,15 @@ class Budget:
     expected_frame_s: float  # of rendering
 
     def arguments(self, further: tuple[str, ...] = ()) -> list[str]:
-        """The arguments of `solver reconstruct`, with `further` settings. No cell needs a mesh."""
+        """The arguments of `solver reconstruct`, with `further` settings.
+
+        No training makes a mesh, and every method is told that the photos are exposed alike, as it is told their poses.
+        """
         settings = (
             f"max_gaussians={self.max_gaussians}",
             f"initial_gaussians={self.initial_gaussians}",
             "surface=false",
+            "learn_exposure=off",
             *further,
         )
         return ["--preset", "standard", "--iterations", str(self.iterations), "--set", *settings]
