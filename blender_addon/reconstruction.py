@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -112,7 +111,7 @@ class Job:
         """Take in how the solver ended."""
         self.phase, self.message, self.mend = outcome.kind, outcome.message, outcome.mend
         if self.run is not None:
-            self.took_s = time.time() - self.run.record.started
+            self.took_s = self.run.lasted_s
             self.log_path = self.run.settle()
             self.run = None
 

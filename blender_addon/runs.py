@@ -115,6 +115,15 @@ class Run:
         """Whether there is still something to hear or to wait for."""
         return self.outcome is None
 
+    @property
+    def lasted_s(self) -> float:
+        """Seconds from the start to what was said last: a run may have ended long before anybody looked."""
+        try:
+            last = (self.folder / EVENTS).stat().st_mtime
+        except OSError:
+            last = time.time()
+        return max(0.0, last - self.record.started)
+
     def events(self) -> Iterator[dict[str, Any]]:
         """Everything heard since the last call; sets `outcome` when the solver has ended."""
         if self.outcome is not None:

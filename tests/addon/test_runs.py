@@ -17,6 +17,7 @@ import pytest
 from blender_addon import locks, runs, solver_process
 from blender_addon.errands import Errand
 from blender_addon.errors import MacroError
+from blender_addon.reconstruction import Job
 from blender_addon.runs import Origin, StartedRun
 from blender_addon.solver_process import Request
 
@@ -369,6 +370,22 @@ def test_a_run_that_is_found_again_can_be_cancelled(child, tmp_path):
     found.cancel()
     assert first._child.wait(10) != 0
     assert list(found.events()) and found.outcome.kind == "cancelled"
+
+
+def test_a_run_that_ended_long_ago_did_not_last_until_now(child, tmp_path):
+    first = child(say("done", result="/somewhere"))
+    first._child.wait()
+    first.leave()
+    note = first.folder / "job.json"
+    record = json.loads(note.read_text())
+    note.write_text(json.dumps({**record, "started": record["started"] - 5000}))
+    said = record["started"] - 4000
+    os.utime(first.folder / "events.jsonl", (said, said))
+    (run,) = runs.adopt(tmp_path)
+    assert list(run.events())
+    found = Job(output=run.output, run=run)
+    found.conclude(run.outcome)
+    assert found.took_s == pytest.approx(1000, abs=1)
 
 
 def test_a_run_that_died_unwatched_is_told(child, tmp_path):
