@@ -66,6 +66,10 @@ class Inspection(Errand):
     sheet: Path = Path()
     summary: Summary | None = None
 
+    def is_of(self, folder: str) -> bool:
+        """Whether it is about a folder, however its path is spelled."""
+        return self.capture == Path(folder)
+
     def take_in(self, outcome: Outcome) -> None:
         """Read the findings."""
         try:
@@ -74,19 +78,20 @@ class Inspection(Errand):
             self.phase, self.message = "error", "The solver's findings cannot be read; inspect the folder again."
 
 
-def begin(request: Request, python: str, storage: Path) -> Inspection:
+def begin(request: Request, python: str, storage: Path, temporary: Path) -> Inspection:
     """Start looking at a folder of photos.
 
     Args:
         request: its capture, masks and lens count.
         python: the interpreter of the solver's environment.
-        storage: the extension's folder; sheet and findings are kept there until the next look.
+        storage: the extension's folder.
+        temporary: this Blender's own; sheet and findings are kept there until its next look.
 
     Raises:
         MacroError: the solver cannot be started.
     """
     check_python(python)
-    folder = storage / FOLDER
+    folder = temporary / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,6 @@ opened meanwhile. What an earlier Blender left behind, running or waiting, is ta
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 import traceback
@@ -159,24 +158,27 @@ def begin(request: Request, python: str, scene: bpy.types.Scene) -> Job:
     )
     if working() is not None:
         job.place = queue_on_disk.line_up(request, python, storage(), origin)
-    queued = job.place is not None  # else the button was pressed anew, and what it said before has been read
-    jobs[:] = [other for other in jobs if not other.is_over or (queued and other.output != job.output)] + [job]
+    jobs[:] = [other for other in jobs if not _makes_room(other, job)] + [job]
     if job.place is None:
-        _start(job)
+        try:
+            _start(job)
+        except MacroError as error:
+            job.fail(error.sentence, mend="solver")
+            raise
     _start_timer()
     return job
 
 
+def _makes_room(other: Job, job: Job) -> bool:
+    """Whether what is over has been read by now: errors of other runs stay, each beside the button that mends it."""
+    return other.is_over and (other.output in (job.output, Path()) or (other.imported and job.place is None))
+
+
 def _start(job: Job) -> None:
     assert job.request is not None
-    try:
-        job.run = runs.start(job.request, job.python, storage(), job.origin)
-    except MacroError as error:
-        job.fail(error.sentence, mend="solver")
-        raise
-    finally:
-        _give_place_up(job)
+    job.run = runs.start(job.request, job.python, storage(), job.origin)
     job.phase, job.log_path = "running", job.run.log_path
+    _give_place_up(job)
 
 
 def _give_place_up(job: Job) -> None:
@@ -185,10 +187,12 @@ def _give_place_up(job: Job) -> None:
         job.place = None
 
 
-def start_waiting() -> None:
-    """Let go on what has waited since an earlier Blender."""
+def start_waiting(python: str = "") -> None:
+    """Let go on what waits for the user, with the solver's Python of today where one is given."""
+    dismiss(str(Path()))  # it may have said why they wait
     for job in waiting():
-        job.held = False
+        if job.held:
+            job.held, job.python = False, python or job.python
     _start_timer()
 
 
@@ -251,10 +255,10 @@ def dismiss(output: str = "") -> None:
     jobs[:] = [job for job in jobs if not job.is_over or (output and str(job.output) != output)]
 
 
-def fail(message: str) -> None:
+def fail(message: str, mend: str = "") -> None:
     """Show an error in the panel that came before the run, in the place of an earlier one."""
     dismiss(str(Path()))
-    jobs.append(Job(output=Path(), phase="error", message=message))
+    jobs.append(Job(output=Path(), phase="error", message=message, mend=mend))
 
 
 def inspect(request: Request, python: str) -> Inspection:
@@ -264,7 +268,7 @@ def inspect(request: Request, python: str) -> Inspection:
         MacroError: the solver cannot be started.
     """
     global inspection
-    inspection = capture_check.begin(request, python, storage())
+    inspection = capture_check.begin(request, python, storage(), Path(bpy.app.tempdir))
     _follow(inspection)
     return inspection
 
@@ -342,13 +346,17 @@ def _start_timer() -> None:
 def _tick() -> float | None:
     """Hear the solver, import what is done, start the next. Returns the seconds to the next call, None at the end."""
     for job in [job for job in jobs if not job.is_over]:
-        _followscene_of(job)
+        _follow_scene_of(job)
     for job in [job for job in jobs if job.run is not None]:
         _hear(job)
     following = next((job for job in waiting() if not job.held), None)
     if working() is None and following is not None:
-        with contextlib.suppress(MacroError):  # the job says why, and the next call tries the one after it
+        try:
             _start(following)
+        except MacroError as error:  # those behind it could not be started either
+            for job in waiting():
+                job.held = True
+            fail(error.sentence, mend="solver")
     for errand in errands():
         errand.hear()
     _redraw_what_changed()
@@ -380,7 +388,7 @@ def scene_of(job: Job) -> bpy.types.Scene | None:
     return bpy.data.scenes.get(job.origin.scene) if same_file else None
 
 
-def _followscene_of(job: Job) -> None:
+def _follow_scene_of(job: Job) -> None:
     """Keep up with a scene that is renamed, and with a file that is saved elsewhere or opened again."""
     scene = scene_of(job)
     if scene is None:

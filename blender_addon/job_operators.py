@@ -86,12 +86,14 @@ class MACRO_OT_reconstruct(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        """Both folders are set. While something is running, a further one waits in line."""
+        """Both folders are set, and the solver is whole. While something is running, a further one waits in line."""
         settings = context.scene.macro_reconstruction
         if not settings.capture:
             cls.poll_message_set("Choose the capture folder first")
         elif not settings.output:
             cls.poll_message_set("Choose the output folder first")
+        elif installation.current is not None and installation.current.running:
+            cls.poll_message_set("The solver is being installed")
         elif bpy.app.background and job.working() is not None:
             cls.poll_message_set("A reconstruction is running")
         else:
@@ -201,7 +203,7 @@ class MACRO_OT_start_waiting(bpy.types.Operator):
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Let them go on."""
-        job.start_waiting()
+        job.start_waiting(solver_python())
         job.redraw()
         return {"FINISHED"}
 
@@ -249,6 +251,14 @@ class MACRO_OT_mend(bpy.types.Operator):
     )
     output: _output_of_a_run()
 
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        """The solver is whole."""
+        if installation.current is not None and installation.current.running:
+            cls.poll_message_set("The solver is being installed")
+            return False
+        return True
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Ask for the same with the change, for the same scene, whose settings follow."""
         run = job.named(self.output)
@@ -261,6 +271,8 @@ class MACRO_OT_mend(bpy.types.Operator):
         for name, path in (("capture", request.capture), ("output", request.output)):
             if Path(bpy.path.abspath(getattr(settings, name))) != path:
                 setattr(settings, name, str(path))
+        if self.how == "output":  # chosen by nobody, so that another capture gets another one
+            settings.proposed_output = settings.output
         if self.how == "smaller":
             settings.max_size = request.max_size
         return _started(self, request, scene)
@@ -299,8 +311,11 @@ class MACRO_OT_open_log(bpy.types.Operator):
     def execute(self, _context: bpy.types.Context) -> set[str]:
         """Leave it to the system."""
         run = job.named(self.output)
-        if run is None or run.log_path is None or not run.log_path.is_file():
-            self.report({"ERROR"}, f"{run.log_path if run is not None else ''}: the log is no longer there.")
+        if run is None or run.log_path is None:
+            self.report({"ERROR"}, "There is no log of this.")
+            return {"CANCELLED"}
+        if not run.log_path.is_file():
+            self.report({"ERROR"}, f"{run.log_path}: the log is no longer there.")
             return {"CANCELLED"}
         bpy.ops.wm.path_open(filepath=str(run.log_path))
         return {"FINISHED"}

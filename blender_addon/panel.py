@@ -177,7 +177,7 @@ def _settings_column(layout: bpy.types.UILayout) -> bpy.types.UILayout:
 def _draw_inspection(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
     """What was found in the folder that is chosen now."""
     found = job.inspection
-    if found is None or str(found.capture) != bpy.path.abspath(settings.capture).rstrip("/\\"):
+    if found is None or not found.is_of(bpy.path.abspath(settings.capture)):
         return
     box = layout.box()
     if found.phase == "running":

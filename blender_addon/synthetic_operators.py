@@ -14,7 +14,7 @@ from .job_operators import start_or_wait
 from .properties import absolute, propose_output
 from .rendering import CURRENT
 
-COPY = "synthetic-scene.blend"  # of the scene that is open, in the extension's folder
+COPY = "synthetic-scene.blend"  # of the scene that is open, in this Blender's temporary folder
 
 
 class MACRO_OT_render_capture(bpy.types.Operator):
@@ -112,7 +112,7 @@ def _is_taken(output: str) -> bool:
 
 def _copy_of_this_file() -> Path:
     """The scene as it is now, saved or not, where another Blender can open it. This file's name and state stay."""
-    path = job.storage() / COPY
+    path = Path(bpy.app.tempdir) / COPY
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, check_existing=False)
     except RuntimeError as error:

@@ -262,6 +262,7 @@ def test_inspecting_photos_from_the_panel(bpy, settings, panel, extension, captu
     assert job.inspection.summary.photos == VIEWS
     assert "f/" in job.inspection.summary.f_numbers
     assert job.inspection.sheet.is_file()
+    assert Path(bpy.app.tempdir) in job.inspection.sheet.parents  # no other Blender's look replaces it
     settings.capture = str(capture / "nowhere")
     with pytest.raises(RuntimeError, match="nowhere"):
         bpy.ops.macro.inspect()

@@ -204,6 +204,23 @@ def test_the_queue_outlasts_blender(bpy, job, busy, tmp_path, leave):
     assert job.jobs == []
 
 
+def test_the_queue_waits_where_the_solver_cannot_be_started(bpy, job, extension, busy, tmp_path):
+    for name in ("first", "second"):
+        press(bpy, job, tmp_path, name).python = str(tmp_path / "python that is gone")
+    busy.end(0.1)
+    job._tick()
+    assert [(other.output.name, other.held) for other in job.waiting()] == [("first", True), ("second", True)]
+    assert len(notes(job)) == 2
+    assert "python that is gone" in job.jobs[-1].message and job.jobs[-1].mend == "solver"
+    bpy.context.preferences.addons[extension].preferences.solver_python = sys.executable
+    assert bpy.ops.macro.start_waiting() == {"FINISHED"}
+    while job._tick() is not None:
+        time.sleep(0.1)
+    tried = {other.output.name: other for other in job.jobs}
+    assert set(tried) == {"busy", "first", "second"}
+    assert all(str(tmp_path / "photos") in tried[name].message for name in ("first", "second"))
+
+
 def test_another_run_goes_before_a_queue_that_waits_for_the_user(bpy, job, busy, tmp_path):
     press(bpy, job, tmp_path, "waits")
     restart(job, leave=False)

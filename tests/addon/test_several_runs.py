@@ -100,6 +100,41 @@ def test_errors_stay_while_the_queue_grows(bpy, job, tmp_path):
         bpy.ops.macro.install_solver()  # it would change the packages under the one that runs
 
 
+def test_errors_of_others_stay_when_one_is_tried_again(bpy, job, tmp_path):
+    for name, phase in (("first", "error"), ("second", "cancelled"), ("third", "done")):
+        over(job, tmp_path, name, phase)
+    over(job, tmp_path, "fourth", "done", imported=True)
+    job.fail("The path is wrong.")
+    job.begin(job.named(str(tmp_path / "second")).request, sys.executable, bpy.context.scene)
+    assert [(other.output.name, other.phase) for other in job.jobs] == [
+        ("first", "error"),
+        ("third", "done"),
+        ("second", "running"),
+    ]
+
+
+def test_a_folder_that_a_button_chose_is_not_kept_for_another_capture(bpy, job, tmp_path):
+    (tmp_path / "result").mkdir()
+    over(job, tmp_path, "result", mend="output")
+    with pytest.raises(RuntimeError, match="photos of result"):
+        bpy.ops.macro.mend(how="output", output=str(tmp_path / "result"))
+    settings = bpy.context.scene.macro_reconstruction
+    assert settings.output == str(tmp_path / "result-2")
+    settings.capture = str(tmp_path / "other")
+    assert settings.output == str(tmp_path / "other_reconstruction")
+
+
+def test_nothing_begins_while_the_solver_is_being_installed(bpy, job, extension, tmp_path):
+    installation = importlib.import_module(f"{extension}.blender_addon.installation")
+    settings = bpy.context.scene.macro_reconstruction
+    settings.capture, settings.output = str(tmp_path / "photos"), str(tmp_path / "result")
+    assert bpy.ops.macro.reconstruct.poll() and bpy.ops.macro.mend.poll()
+    installation.current = installation.Installation(order=None)  # nothing is begun, so nothing is asked for
+    assert not bpy.ops.macro.reconstruct.poll() and not bpy.ops.macro.mend.poll()
+    installation.current.phase = "done"
+    assert bpy.ops.macro.reconstruct.poll() and bpy.ops.macro.mend.poll()
+
+
 @pytest.mark.parametrize(
     ("operator", "names"),
     [

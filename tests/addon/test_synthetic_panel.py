@@ -4,6 +4,7 @@
 import importlib
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,8 +26,11 @@ def test_render_and_reconstruct_what_was_rendered(bpy, extension, synthetic, tmp
     name = bpy.data.filepath
     assert bpy.ops.macro.render_capture() == {"FINISHED"}
     assert bpy.data.filepath == name
-    storage = importlib.import_module(f"{extension}.blender_addon.job").storage()
-    assert list(storage.glob("*.blend*")) == []  # the copy may be as large as the scene
+    job = importlib.import_module(f"{extension}.blender_addon.job")
+    if scene == "current":
+        copy = job.rendered.request.blend
+        assert copy.parent == Path(bpy.app.tempdir)  # where no other Blender's rendering takes it away
+        assert not copy.exists()  # it may be as large as the scene
     settings = json.loads((tmp_path / "capture" / "ground_truth" / "settings.json").read_text())
     assert len(list((tmp_path / "capture" / "images").iterdir())) == 4
     assert settings["focus"] == "subject"
