@@ -108,7 +108,7 @@ def check_python(python: str) -> None:
         MacroError: no path is set, nothing is there, or it cannot be executed.
     """
     if not python:
-        raise MacroError("the solver's Python is not set", remedy=IN_PREFERENCES)
+        raise MacroError("the solver is not installed", remedy="install it in the extension's preferences")
     if not Path(python).is_file():
         raise MacroError("the solver's Python was not found", where=python, remedy=IN_PREFERENCES)
     if not os.access(python, os.X_OK):
