@@ -61,6 +61,11 @@ def stacked_capture(bracket: Path, output: Path) -> None:
         SolverError: `bracket` lacks a file or has no two photos of one pose, or `output` is not empty.
     """
     file = read_transforms(bracket)
+    if file.unregistered:
+        photo = file.unregistered[0]
+        raise SolverError(
+            f"the photo {photo.name} is left out: {photo.reason}", where=bracket, remedy="render it again"
+        )
     true = read_transforms(bracket / _TRUTH, images_required=False)
     poses = _poses(file.frames)
     if len(poses) == len(file.frames):
