@@ -427,12 +427,14 @@ def test_output_that_cannot_be_written_is_one_sentence_in_the_panel(bpy, setting
     assert (tmp_path / "file").read_text() == "in the way"
 
 
-@pytest.mark.parametrize("python", ["", "/no/such/python"])
-def test_missing_solver_python_is_one_sentence(bpy, extension, settings, panel, tmp_path, python):
+@pytest.mark.parametrize(
+    "python, told", [("", "the solver is not installed"), ("/no/such/python", "the solver's Python was not found")]
+)
+def test_missing_solver_python_is_one_sentence(bpy, extension, settings, panel, tmp_path, python, told):
     bpy.context.preferences.addons[extension].preferences.solver_python = python
     output = tmp_path / "result"
     settings.capture, settings.output = str(tmp_path), str(output)
-    with pytest.raises(RuntimeError, match="the solver's Python"):
+    with pytest.raises(RuntimeError, match=told):
         bpy.ops.macro.reconstruct()
     assert panel().phase == "error"
     assert "preferences" in panel().message
