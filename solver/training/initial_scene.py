@@ -50,7 +50,8 @@ def initial_scene(
     )
     exposures = None
     if learns_exposure(settings):
-        exposures = Exposures.equal(len(photos), trained, alike=capture.exposed_alike, device=device)
+        alike = settings.learn_exposure == "auto" and capture.exposed_alike  # a flash varies; "on" says so
+        exposures = Exposures.equal(len(photos), trained, alike=alike, device=device)
     return Reconstruction(
         gaussians=gaussians.map(lambda tensor: tensor.to(device)),
         background=initial_background([photos[index] for index in trained]).to(device),
