@@ -30,7 +30,7 @@ def test_zip_is_valid_for_blender(command_line, extension_zip):
 
 def test_zip_holds_what_blenders_own_build_holds(command_line, root, tmp_path):
     checkout = tmp_path / "checkout"
-    heavy = shutil.ignore_patterns(".venv", ".git", "demo", "dist", "output", ".*_cache")
+    heavy = shutil.ignore_patterns(".venv", ".git", "build", "demo", "dist", "output", ".*_cache")
     shutil.copytree(root, checkout, ignore=heavy)
     (checkout / ".venv").mkdir()
     (checkout / ".venv" / "module.py").touch()
