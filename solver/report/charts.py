@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 22, 44  # px, round a plot
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 24, 22, 44  # px, round a plot
+_CHARACTER = 10.5  # px, at most as wide is a digit, on phones, where letters are largest
 _TICKS = 5  # about as many on an axis
 _DEPTHS = 24  # steps of the subject's depth range in which photos are counted
 _BEYOND = 0.15  # of that range, shown on both sides of it
@@ -62,7 +63,9 @@ def line_chart(
     for row in rows:
         parts += [_line(_LEFT, y(row), right, y(row), "grid"), _text(_LEFT - 8, y(row) + 4, number(row), "tick end")]
     for column in columns:
-        parts.append(_text(x(column), bottom + 18, number(column), "tick middle"))
+        name = number(column)
+        parts.append(_text(min(x(column), width - _CHARACTER / 2 * len(name)), bottom + 18, name, "tick middle"))
+    rises = known[-1][1] > known[0][1]
     for row, (step, name) in enumerate(sorted(marks)):
         if 0 < step < max(steps):
             near_end = step > 0.7 * max(steps)
@@ -70,7 +73,7 @@ def line_chart(
             parts.append(
                 _text(
                     x(step) + (-6 if near_end else 6),
-                    bottom - 8 - 18 * (row % 2),
+                    (bottom - 8 if rises else _TOP + 32) - 18 * (row % 2),  # where the curve is not
                     name,
                     "note end" if near_end else "note",
                 )

@@ -25,7 +25,7 @@ from solver.files import write_json
 from solver.optics.circle_of_confusion import circle_of_confusion_px, depth_of_field
 from solver.reconstruct import Job, reconstruct
 from solver.report import page as report_page
-from solver.report.charts import FocusRange, photos_by_depth, ticks
+from solver.report.charts import FocusRange, line_chart, photos_by_depth, ticks
 from solver.report.facts import read_facts
 from solver.report.page import percent, report, write_report
 from solver.report.pictures import circle_colours, embedded
@@ -347,6 +347,28 @@ def test_ticks_are_round_and_enclose(low, high):
     assert steps == pytest.approx(steps[0])
     mantissa = steps[0] / 10 ** math.floor(math.log10(steps[0]) + 1e-9)
     assert min(abs(mantissa - each) for each in (1, 2, 5, 10)) < 1e-6
+
+
+@pytest.mark.parametrize("rises", [True, False])
+@pytest.mark.parametrize("steps", [2_000, 30_000, 100_000])
+def test_names_in_a_chart_are_whole_and_beside_its_curve(rises, steps):
+    """As wide and as high as on phones, where letters are largest."""
+    wide, high = 10, 17
+    at = np.linspace(0, steps, 100)
+    values = 37 - 20 * np.exp(-5 * at / steps) if rises else 0.01 + 0.14 * np.exp(-8 * at / steps)
+    marks = [(0.05 * steps, "blur"), (0.25 * steps, "new surface"), (0.7 * steps, "pupil views")]
+    chart = str(line_chart(at.tolist(), values.tolist(), title="PSNR", unit="dB", marks=marks))
+    width = float(re.search(r'viewBox="0 0 (\d+)', chart)[1])
+    curve = [tuple(map(float, pair.split(","))) for pair in re.search(r'points="([^"]*)"', chart)[1].split()]
+    texts = re.findall(r'<text class="([^"]*)" x="([^"]*)" y="([^"]*)">([^<]*)<', chart)
+    assert len([text for text in texts if text[0].startswith("note")]) == len(marks)
+    for kind, x, y, text in texts:
+        long = wide * len(text)
+        left = float(x) - long * (0.5 if "middle" in kind else 1.0 if "end" in kind else 0.0)
+        assert left >= 0 and left + long <= width
+        if kind.startswith("note"):
+            above, below = float(y) - high, float(y) + 4
+            assert not [point for point in curve if left <= point[0] <= left + long and above <= point[1] <= below]
 
 
 def test_pictures_keep_to_what_they_are_allowed():
