@@ -143,7 +143,7 @@ class Export:
     crop: bool = False  # leave out the splats outside the mesh's box
     splats: int | None = None  # keep only so many, those that make up most of the photos
     sh_degree: Literal[0, 1, 2, 3] | None = None  # of the splats' spherical harmonics, at most
-    fit_colours: bool = False  # of the splats, so that viewers, which blend sRGB, show what was trained
+    fit_colours: bool = True  # of the splats, so that viewers, which blend sRGB, show what was trained
     link: bool = False  # symbolic links to the result's files in place of copies
     overwrite: bool = False  # write over files that are not from this result
     events: EventFormat = "text"  # json prints one JSON object a line for programs

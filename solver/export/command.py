@@ -8,7 +8,7 @@ from typing import Literal
 from solver.config import ExportFormat
 from solver.errors import SolverError
 from solver.events import Reporter
-from solver.export.formats import ALL, FORMATS, MESH_FORMATS, Task, tasks_of
+from solver.export.formats import ALL, FORMATS, MESH_FORMATS, SPLAT_FORMATS, Task, tasks_of
 from solver.export.source import Source, SplatChoice
 from solver.files import no_empty_folder_left, read_json, require_writable_folder, write_json
 
@@ -44,14 +44,16 @@ def export(
     reporter.stage("read", "Reading the result")
     source = Source(result, choice, reporter.progress, reporter.warning)
     source.require_whole()
+    wanted = _wanted(formats, source, reporter)
+    for_viewers = not SPLAT_FORMATS.isdisjoint(wanted)
     tasks: dict[str, Task] = {}  # formats share images and texture
-    for kind in _wanted(formats, source, reporter):
+    for kind in wanted:
         tasks.update((task.path, task) for task in tasks_of(kind, source, link=link))
     with no_empty_folder_left(output):
         _claim(output, result, list(tasks), overwrite)
-        if choice.takes_long:
+        if choice.count is not None or (choice.fit and for_viewers):  # takes long, and tells its own progress
             reporter.stage("choose", "Preparing the splats")
-            source.splats  # noqa: B018 - takes long, and tells its own progress
+            source.viewer_splats if for_viewers else source.splats  # noqa: B018
         reporter.stage("export", "Writing")
         source.progress = lambda done, total: None
         for done, (path, task) in enumerate(tasks.items()):

@@ -26,6 +26,7 @@ from solver.files import written_aside
 
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 ALL: tuple[ExportFormat, ...] = tuple(kind for kind in FORMATS if kind != "colmap-text")  # which says nothing more
+SPLAT_FORMATS: frozenset[ExportFormat] = frozenset({"splats-ply", "spz", "splats-glb"})
 MESH_FORMATS: frozenset[ExportFormat] = frozenset({"mesh-ply", "obj", "glb", "usdz"})
 _IMAGED: frozenset[ExportFormat] = frozenset({"transforms", "colmap", "colmap-text", "png"})
 POINTS = "points.ply"
@@ -54,6 +55,8 @@ def tasks_of(kind: ExportFormat, source: Source, *, link: bool) -> list[Task]:
     """
     if kind in MESH_FORMATS:
         source.surface  # noqa: B018 - tells where there is none
+    if kind in SPLAT_FORMATS:
+        source.require_what_colours_are_fitted_to()
 
     def same(path: str, original: Path) -> Task:
         return Task(path, lambda target: _link(original, target) if link else _copy(original, target))
@@ -61,7 +64,7 @@ def tasks_of(kind: ExportFormat, source: Source, *, link: bool) -> list[Task]:
     images = [same(_image_path(photo.name), photo.image_path) for photo in source.photos] if kind in _IMAGED else []
     match kind:
         case "splats-ply":
-            return [Task("splats.ply", lambda path: write_splat_file(path, source.splats))]
+            return [Task("splats.ply", lambda path: write_splat_file(path, source.viewer_splats))]
         case "spz":
             return [Task("splats.spz", lambda path: _write_spz(path, source))]
         case "splats-glb":
@@ -128,7 +131,7 @@ def _link(original: Path, target: Path) -> None:
 
 
 def _write_spz(path: Path, source: Source) -> None:
-    splats = source.splats.moved(Z_UP_TO_Y_UP, 1.0)
+    splats = source.viewer_splats.moved(Z_UP_TO_Y_UP, 1.0)
     near = fits(splats)
     if not near.all():
         source.warn(f"{np.count_nonzero(~near)} splats lie too far away for SPZ and are left out of it")
@@ -136,7 +139,7 @@ def _write_spz(path: Path, source: Source) -> None:
 
 
 def _write_splat_glb(path: Path, source: Source) -> None:
-    write_splat_glb(path, source.splats.moved(Z_UP_TO_Y_UP, source.metres_per_unit))
+    write_splat_glb(path, source.viewer_splats.moved(Z_UP_TO_Y_UP, source.metres_per_unit))
 
 
 def _write_usdz(path: Path, source: Source) -> None:

@@ -21,6 +21,8 @@ from solver.training.checkpoint import load_checkpoint
 from solver.training.exposures import Exposures
 from solver.training.reconstruction import Reconstruction
 
+CHECKPOINT = "checkpoint.pt"
+
 
 def load_reconstruction(folder: Path) -> Reconstruction:
     """Read scene, lens and cameras of a result; the photos themselves need not exist any more.
@@ -34,7 +36,7 @@ def load_reconstruction(folder: Path) -> Reconstruction:
     cameras = read_transforms(folder / "transforms.json", images_required=False)
     backend, device = choose_backend("auto")
     prepare(backend)
-    content = load_checkpoint(folder / "checkpoint.pt", device)
+    content = load_checkpoint(folder / CHECKPOINT, device)
     try:
         scene = Reconstruction(
             gaussians=Gaussians(**content["gaussians"]),

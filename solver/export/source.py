@@ -13,7 +13,7 @@ from solver.capture.transforms import number, read_transforms
 from solver.capture.types import Photo
 from solver.errors import SolverError
 from solver.export.importance import importance
-from solver.export.load import load_reconstruction
+from solver.export.load import CHECKPOINT, load_reconstruction
 from solver.export.result import sharp_path
 from solver.export.splats import Splats, read_splat_file
 from solver.export.surface_file import MESH, TEXTURE, Surface, read_surface
@@ -31,12 +31,7 @@ class SplatChoice:
     crop: bool = False  # leave out what lies outside the box of the mesh
     count: int | None = None  # keep only so many, those that make up most of the photos
     degree: int | None = None  # of the spherical harmonics, at most
-    fit: bool = False  # colours to viewers that blend sRGB
-
-    @property
-    def takes_long(self) -> bool:
-        """Whether the photos' views have to be rendered for it."""
-        return self.fit or self.count is not None
+    fit: bool = True  # colours to viewers, which blend sRGB, where splats are written for them
 
 
 @dataclass
@@ -139,27 +134,60 @@ class Source:
 
     @cached_property
     def splats(self) -> Splats:
-        """Those chosen, in the world, scene unit.
+        """Those chosen, in the world, scene unit, in the colours that the result has.
 
         Raises:
             SolverError: they are damaged, or nothing is left of them.
         """
+        return self._all_splats.subset(self._chosen)
+
+    @cached_property
+    def viewer_splats(self) -> Splats:
+        """The same as they are to be written for viewers: in colours fitted to them, unless nobody wants that.
+
+        Raises:
+            SolverError: as above, or the checkpoint is of another run.
+        """
+        if not self.choice.fit:
+            return self.splats
+        self._require_one_run()
+        return fitted_to_viewers(self._all_splats, self.scene, self.progress).subset(self._chosen)
+
+    @cached_property
+    def _all_splats(self) -> Splats:
         splats = read_splat_file(self.folder / "splats.ply")
-        if self.choice.takes_long and len(self.scene.gaussians) != len(splats):
-            raise SolverError("splats and checkpoint are not of one run", where=self.folder, remedy="reconstruct again")
-        degree = splats.degree if self.choice.degree is None else min(self.choice.degree, splats.degree)
-        splats = splats.of_degree(degree)
-        if self.choice.fit:
-            splats = fitted_to_viewers(splats, self.scene, self.progress)
-        kept = np.arange(len(splats))
+        return splats if self.choice.degree is None else splats.of_degree(min(self.choice.degree, splats.degree))
+
+    @cached_property
+    def _chosen(self) -> np.ndarray:  # [*] indices, ascending
+        chosen = np.arange(len(self._all_splats))
         if self.choice.crop:
-            kept = kept[self._inside(splats)]
-        if self.choice.count is not None and self.choice.count < len(kept):
-            ranked = importance(self.scene, self.progress)[kept]
-            kept = np.sort(kept[np.argsort(-ranked, kind="stable")[: self.choice.count]])
-        if len(kept) == 0:
+            chosen = chosen[self._inside(self._all_splats)]
+        if self.choice.count is not None and self.choice.count < len(chosen):
+            self._require_one_run()
+            ranked = importance(self.scene, self.progress)[chosen]
+            chosen = np.sort(chosen[np.argsort(-ranked, kind="stable")[: self.choice.count]])
+        if len(chosen) == 0:
             raise SolverError("no splat is left", where=self.folder, remedy="leave --crop out")
-        return splats.subset(kept)
+        return chosen
+
+    def require_what_colours_are_fitted_to(self) -> None:
+        """Fail early where the checkpoint is gone, which tells what splats are to look like in viewers.
+
+        Raises:
+            SolverError: so it is.
+        """
+        checkpoint = self.folder / CHECKPOINT
+        if self.choice.fit and not checkpoint.is_file():
+            raise SolverError(
+                "colours cannot be fitted to viewers without the run's checkpoint",
+                where=checkpoint,
+                remedy="add --no-fit-colours to export the splats as they are",
+            )
+
+    def _require_one_run(self) -> None:
+        if len(self.scene.gaussians) != len(self._all_splats):
+            raise SolverError("splats and checkpoint are not of one run", where=self.folder, remedy="reconstruct again")
 
     def _inside(self, splats: Splats) -> np.ndarray:  # [N] bool
         """Which lie in the box of the mesh, a little grown."""

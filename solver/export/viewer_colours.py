@@ -16,6 +16,7 @@ from solver.optics.colour import linear_to_srgb
 from solver.training.reconstruction import Reconstruction, view_of_photo
 
 _PASSES = 5  # over the photos
+_MOST_STEPS = 300  # a step takes about as long as one of training
 _CONSTANT_RATE, _REST_RATE = 0.02, 0.002  # of Adam, falling to a tenth
 
 
@@ -41,18 +42,16 @@ def fitted_to_viewers(
     )
     views = [view_of_photo(photo, scene.device) for photo in scene.capture.photos]
     optimizer = torch.optim.Adam([{"params": [constant], "lr": _CONSTANT_RATE}, {"params": [rest], "lr": _REST_RATE}])
-    steps = _PASSES * len(views)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.1 ** (1 / steps))
     generator = torch.Generator().manual_seed(0)
-    done = 0
-    for _ in range(_PASSES):
-        for index in torch.randperm(len(views), generator=generator).tolist():
-            with torch.no_grad():
-                wanted = linear_to_srgb(scene.render(views[index]).colour.clamp(0, 1))
-            optimizer.zero_grad()
-            (shown.render(views[index]).colour - wanted).square().mean().backward()
-            optimizer.step()
-            schedule.step()
-            done += 1
-            progress(done, steps)
+    order = torch.cat([torch.randperm(len(views), generator=generator) for _ in range(_PASSES)])[:_MOST_STEPS].tolist()
+    steps = len(order)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.1 ** (1 / steps))
+    for done, index in enumerate(order, start=1):
+        with torch.no_grad():
+            wanted = linear_to_srgb(scene.render(views[index]).colour.clamp(0, 1))
+        optimizer.zero_grad()
+        (shown.render(views[index]).colour - wanted).square().mean().backward()
+        optimizer.step()
+        schedule.step()
+        progress(done, steps)
     return replace(splats, coefficients=torch.cat([constant, rest], dim=1).detach().cpu().numpy())

@@ -5,6 +5,7 @@ import dataclasses
 import gzip
 import io
 import json
+import shutil
 import struct
 import zipfile
 from pathlib import Path
@@ -129,8 +130,9 @@ def meshless(tiny_capture, tmp_path_factory) -> Path:
 
 
 def run(result: Path, output: Path, *formats: str, **options) -> Path:
-    choice = SplatChoice(**{key: options.pop(key) for key in ("crop", "count", "degree", "fit") if key in options})
-    export(result, output, formats, Reporter(), choice=choice, **options)
+    """Splats keep the result's colours unless `fit` is given."""
+    chosen = {key: options.pop(key) for key in ("crop", "count", "degree", "fit") if key in options}
+    export(result, output, formats, Reporter(), choice=SplatChoice(**{"fit": False, **chosen}), **options)
     return output
 
 
@@ -286,7 +288,7 @@ def test_spz_export_is_y_up_and_leaves_out_what_does_not_fit(plain, tmp_path):
     got = covariances(found["quaternions"], np.exp(found["log_scales"]))
     np.testing.assert_allclose(got, expected, atol=0.08 * expected.max())
     warnings: list[str] = []
-    far = Source(plain, warn=warnings.append)
+    far = Source(plain, SplatChoice(fit=False), warn=warnings.append)
     far.splats = Splats(np.where([True, False, False], 3e3, splats.means), *list(vars(splats).values())[1:])
     (task,) = tasks_of("spz", far, link=False)
     task.write(tmp_path / "far.spz")
@@ -424,12 +426,47 @@ def test_fitted_colours_look_in_a_viewer_as_they_were_trained(plain):
         assert errors[1] < 0.3 * errors[0]
 
 
-def test_fitted_splats_are_exported(plain, tmp_path):
-    run(plain, tmp_path, "splats-ply", fit=True, degree=1)
-    ours, theirs = (read_splat_file(folder / "splats.ply") for folder in (tmp_path, plain))
-    np.testing.assert_array_equal(ours.means, theirs.means)
-    assert ours.degree == 1
-    assert np.abs(ours.coefficients - theirs.coefficients[:, :4]).max() > 1e-4
+def test_splats_are_fitted_to_viewers_unless_nobody_wants_that(plain, tmp_path):
+    """Points for other trainers keep the colours of the result."""
+    command = ["export", str(plain), "--to", "splats-ply", "transforms", "--sh-degree", "1", "--output"]
+    assert main([*command, str(tmp_path / "fitted")]) == 0
+    assert main([*command, str(tmp_path / "kept"), "--no-fit-colours"]) == 0
+    fitted, kept, theirs = (
+        read_splat_file(folder / "splats.ply") for folder in (tmp_path / "fitted", tmp_path / "kept", plain)
+    )
+    np.testing.assert_array_equal(fitted.means, theirs.means)
+    assert fitted.degree == kept.degree == 1
+    np.testing.assert_array_equal(kept.coefficients, theirs.coefficients[:, :4])
+    assert np.abs(fitted.coefficients - kept.coefficients).max() > 1e-4
+    assert (tmp_path / "fitted" / "points.ply").read_bytes() == (tmp_path / "kept" / "points.ply").read_bytes()
+
+
+def test_a_fit_takes_a_bounded_number_of_steps(plain):
+    """However many photos there are."""
+    scene = load_reconstruction(plain)
+    many = dataclasses.replace(scene, capture=dataclasses.replace(scene.capture, photos=scene.capture.photos * 40))
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+        if done == 2:
+            raise Cancelled
+
+    for whole, steps in ((scene, 5 * len(scene.capture.photos)), (many, 300)):
+        with pytest.raises(Cancelled):
+            fitted_to_viewers(splats_of(scene.gaussians), whole, progress)
+        assert told[-1] == (2, steps)
+
+
+def test_splats_of_a_result_without_its_checkpoint(plain, tmp_path, capsys):
+    shutil.copytree(plain, tmp_path / "result")
+    (tmp_path / "result" / "checkpoint.pt").unlink()
+    command = ["export", str(tmp_path / "result"), "--to", "spz", "--output", str(tmp_path / "out")]
+    assert main(command) == 1
+    assert "add --no-fit-colours to export the splats as they are" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*command, "--no-fit-colours"]) == 0
+    assert (tmp_path / "out" / "splats.spz").is_file()
 
 
 # cameras
@@ -743,8 +780,6 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damaged_results_are_told(plain, tmp_path, name):
-    import shutil
-
     shutil.copytree(plain, tmp_path / "result")
     kind, sentence = DAMAGED[name]
     path = tmp_path / "result" / name
