@@ -14,6 +14,7 @@ demo: setup
 
 test: lint types
 	$(BIN)/python -m pytest
+	$(BIN)/python scripts/blender_versions.py
 
 # The extension in a real window, with pictures in build/window/: BLENDER=/path/to/blender [SOLVER_PYTHON=...] [CAPTURE=DIR].
 test-blender: setup

@@ -30,6 +30,15 @@ CAMERAS = (  # width, height, fx, fy, cx, cy
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what uses Blender, and what starts the real solver, by the fixtures that are asked for."""
+    for item in items:
+        for fixture, mark in (("bpy", "blender"), ("solver_python", "solver")):
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+
+
 @pytest.fixture(scope="session")
 def root():
     """The repository."""
@@ -40,6 +49,12 @@ def root():
 def bpy():
     """Blender as a module; skips where it is not installed."""
     return pytest.importorskip("bpy", reason="the bpy wheel is not installed")
+
+
+@pytest.fixture(scope="session")
+def solver_python():
+    """The interpreter of the real solver, whose packages Blender's own need not have."""
+    return os.environ.get("SOLVER_PYTHON") or sys.executable
 
 
 @pytest.fixture

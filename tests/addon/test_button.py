@@ -30,9 +30,9 @@ def capture(bpy, root, tmp_path_factory):
 
 
 @pytest.fixture
-def settings(bpy, extension):
-    """The panel's settings, with this interpreter for the solver; and the panel is left as it was found."""
-    bpy.context.preferences.addons[extension].preferences.solver_python = sys.executable
+def settings(bpy, extension, solver_python):
+    """The panel's settings, with the solver's interpreter; and the panel is left as it was found."""
+    bpy.context.preferences.addons[extension].preferences.solver_python = solver_python
     job = importlib.import_module(f"{extension}.blender_addon.job")
     yield bpy.context.scene.macro_reconstruction
     job.end_all()

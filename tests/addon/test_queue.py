@@ -159,11 +159,11 @@ def busy(job, tmp_path):
     return run
 
 
-def press(bpy, job, folder, name):
+def press(bpy, job, folder, name, python=sys.executable):
     """The button, as in a window; gives the waiting job."""
     settings = bpy.context.scene.macro_reconstruction
     settings.capture, settings.output, settings.preset = str(folder / "photos"), str(folder / name), "high"
-    return job.begin(settings.request(), sys.executable, bpy.context.scene)
+    return job.begin(settings.request(), python, bpy.context.scene)
 
 
 def notes(job):
@@ -179,15 +179,15 @@ def restart(job, leave):
 
 
 @pytest.mark.parametrize("leave", [False, True])
-def test_the_queue_outlasts_blender(bpy, job, busy, tmp_path, leave):
+def test_the_queue_outlasts_blender(bpy, job, busy, solver_python, tmp_path, leave):
     for name in ("first", "second", "third"):
-        press(bpy, job, tmp_path, name)
+        press(bpy, job, tmp_path, name, solver_python)
     assert len(notes(job)) == 3
     assert bpy.ops.macro.cancel(output=str(tmp_path / "second")) == {"FINISHED"}
     assert len(notes(job)) == 2
     restart(job, leave)
     assert [(other.output.name, other.phase) for other in job.waiting()] == [("first", "waiting"), ("third", "waiting")]
-    assert all(other.request.preset == "high" and other.python == sys.executable for other in job.waiting())
+    assert all(other.request.preset == "high" and other.python == solver_python for other in job.waiting())
     assert bpy.ops.macro.start_waiting.poll() == (not leave)
     if not leave:  # nothing begins unasked
         assert job._tick() is not None
@@ -204,7 +204,7 @@ def test_the_queue_outlasts_blender(bpy, job, busy, tmp_path, leave):
     assert job.jobs == []
 
 
-def test_the_queue_waits_where_the_solver_cannot_be_started(bpy, job, extension, busy, tmp_path):
+def test_the_queue_waits_where_the_solver_cannot_be_started(bpy, job, extension, busy, solver_python, tmp_path):
     for name in ("first", "second"):
         press(bpy, job, tmp_path, name).python = str(tmp_path / "python that is gone")
     busy.end(0.1)
@@ -212,7 +212,7 @@ def test_the_queue_waits_where_the_solver_cannot_be_started(bpy, job, extension,
     assert [(other.output.name, other.held) for other in job.waiting()] == [("first", True), ("second", True)]
     assert len(notes(job)) == 2
     assert "python that is gone" in job.jobs[-1].message and job.jobs[-1].mend == "solver"
-    bpy.context.preferences.addons[extension].preferences.solver_python = sys.executable
+    bpy.context.preferences.addons[extension].preferences.solver_python = solver_python
     assert bpy.ops.macro.start_waiting() == {"FINISHED"}
     while job._tick() is not None:
         time.sleep(0.1)

@@ -19,6 +19,12 @@ def job(bpy, extension):
     module.end_all()
 
 
+@pytest.fixture
+def solver(bpy, job, extension, solver_python):
+    """Runs are the real solver's."""
+    bpy.context.preferences.addons[extension].preferences.solver_python = solver_python
+
+
 def over(job, folder, name, phase="error", **fields):
     """A run that is over, of a capture of its own that is not there."""
     request = job.Request(folder / f"photos of {name}", folder / name, device="cpu")
@@ -27,6 +33,7 @@ def over(job, folder, name, phase="error", **fields):
     return ended
 
 
+@pytest.mark.usefixtures("solver")
 def test_mending_is_about_the_run_beside_the_button(bpy, job, tmp_path):
     for name in ("first", "second"):
         over(job, tmp_path, name)
@@ -39,6 +46,7 @@ def test_mending_is_about_the_run_beside_the_button(bpy, job, tmp_path):
     assert job.latest().request.preset == "standard"  # as it was asked for
 
 
+@pytest.mark.usefixtures("solver")
 def test_mending_is_for_the_scene_that_asked(bpy, job, tmp_path):
     asked = bpy.context.scene
     over(job, tmp_path, "result", mend="smaller", scene=asked.session_uid)
@@ -113,6 +121,7 @@ def test_errors_of_others_stay_when_one_is_tried_again(bpy, job, tmp_path):
     ]
 
 
+@pytest.mark.usefixtures("solver")
 def test_a_folder_that_a_button_chose_is_not_kept_for_another_capture(bpy, job, tmp_path):
     (tmp_path / "result").mkdir()
     over(job, tmp_path, "result", mend="output")
