@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 from . import runs
 from .errands import Errand
 from .errors import MacroError
-from .solver_process import Outcome, Request, check_python
+from .solver_process import ATTENDED, Outcome, Request, check_python
 
+SAME_FOCUS = 0.2  # of `focus_likeness`, from which on the focus hardly moves (docs/formats.md)
 LARGEST_FINDINGS = 64 << 20  # bytes; some kilobytes a photo are usual
 FOLDER, FINDINGS, SHEET = "inspection", "findings.json", "sheet.jpg"
 
@@ -29,7 +31,8 @@ class Summary:
     viewpoints: int | None
     lens: str  # camera, lens and focal length, as far as all photos share them
     f_numbers: str
-    in_focus_share: float | None  # mean over the photos
+    in_focus_share: float | None  # of a typical photo
+    focus_moves: bool | None  # from photo to photo; None where too few show it
     brackets: int
     unusable: int
     advice: tuple[str, ...]
@@ -50,7 +53,8 @@ class Summary:
             viewpoints=findings["viewpoints"],
             lens=", ".join(part for part in parts if part),
             f_numbers=_range(photo["f_number"] for photo in photos if photo["f_number"]),
-            in_focus_share=sum(shares) / len(shares) if shares else None,
+            in_focus_share=statistics.median(shares) if shares else None,
+            focus_moves=None if findings["focus_likeness"] is None else findings["focus_likeness"] < SAME_FOCUS,
             brackets=len(findings["brackets"]),
             unusable=len(findings["unreadable"]),
             advice=tuple(str(item["message"]) for item in findings["advice"]),
@@ -65,6 +69,7 @@ class Inspection(Errand):
     capture: Path = Path()
     sheet: Path = Path()
     summary: Summary | None = None
+    is_read: bool = False  # the advice: a run of the same photos has been started since
 
     def is_of(self, folder: str) -> bool:
         """Whether it is about a folder, however its path is spelled."""
@@ -97,7 +102,7 @@ def begin(request: Request, python: str, storage: Path, temporary: Path) -> Insp
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MacroError(f"the findings have no place ({error.strerror})", where=folder) from None
-    command = [python, "-m", "solver", "inspect", str(request.capture), "--json", str(folder / FINDINGS)]
+    command = [python, str(ATTENDED), "solver", "inspect", str(request.capture), "--json", str(folder / FINDINGS)]
     command += ["--sheet", str(folder / SHEET), "--events", "json"]
     options = {"--masks": request.masks, "--focal-length-mm": request.focal_length_mm, "--f-number": request.f_number}
     for option, value in options.items():

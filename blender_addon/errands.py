@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from .runs import Run
@@ -22,6 +23,9 @@ class Errand:
     fraction: float = 0.0  # of the present stage
     seconds_left: float | None = None  # of the present stage
     message: str = ""  # why there is nothing
+    warnings: list[str] = field(default_factory=list)
+    output: Path = Path()  # the folder that it writes to
+    log_path: Path | None = None  # once it is over
 
     def hear(self) -> None:
         """Take in what the child has said since the last call."""
@@ -34,10 +38,12 @@ class Errand:
                 self.fraction = min(1.0, float(event["done"]) / float(event["total"]))
                 left = event.get("seconds_left")
                 self.seconds_left = float(left) if isinstance(left, int | float) else None
+            elif event["event"] == "warning":
+                self.warnings.append(str(event.get("message")))
         if self.run.outcome is not None:
             outcome, run = self.run.outcome, self.run
             self.run = None
-            run.settle(LOG)
+            self.output, self.log_path = run.output, run.settle(LOG)
             self.phase, self.message = outcome.kind, outcome.message
             if outcome.kind == "done":
                 self.take_in(outcome)

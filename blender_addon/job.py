@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +19,16 @@ from typing import Any, Literal
 
 import bpy
 
-from . import capture_check, queue_on_disk, rendering, runs, solver_process
+from . import capture_check, making, queue_on_disk, rendering, runs, solver_process
 from .capture_check import Inspection
+from .delivery import deliver, follow_scene
 from .errands import Errand
 from .errors import MacroError
 from .import_result import import_result
+from .making import Making, MakingRequest
 from .reconstruction import Job
 from .rendering import Rendering, RenderRequest
-from .runs import Origin
+from .run_records import Origin
 from .solver_process import Outcome, Request
 
 TICK_S = 0.2
@@ -46,6 +47,7 @@ class SolverCheck:
 jobs: list[Job] = []  # as they came, until they are dismissed
 inspection: Inspection | None = None  # the last look at a folder of photos
 rendered: Rendering | None = None  # the last synthetic capture
+made: Making | None = None  # the last thing that was made of a result
 check: SolverCheck | None = None
 _drawn: list[object] = []  # what the panel last showed of all that
 leave_at_exit = False  # the preference, noted here since preferences are gone when Blender is
@@ -66,6 +68,13 @@ def waiting() -> list[Job]:
     return [job for job in jobs if job.phase == "waiting"]
 
 
+def log_of(output: str) -> Path | None:
+    """The log of the run or errand that writes to a folder; that of the latest run where none is named."""
+    errand = next((errand for errand in errands() if output and str(errand.output) == output), None)
+    known = errand or named(output)
+    return known.log_path if known is not None else None
+
+
 def named(output: str) -> Job | None:
     """The one that writes to a folder; `latest` where none is named."""
     return next((job for job in reversed(jobs) if str(job.output) == output), None) if output else latest()
@@ -73,7 +82,7 @@ def named(output: str) -> Job | None:
 
 def errands() -> list[Errand]:
     """The last of each kind."""
-    return [errand for errand in (inspection, rendered) if errand is not None]
+    return [errand for errand in (inspection, rendered, made) if errand is not None]
 
 
 def storage() -> Path:
@@ -147,6 +156,8 @@ def begin(request: Request, python: str, scene: bpy.types.Scene) -> Job:
             where=request.output,
             remedy="choose another output folder, or wait for it",
         )
+    if inspection is not None and inspection.is_of(str(request.capture)):
+        inspection.is_read = True
     origin = Origin(bpy.data.filepath, scene.name)
     job = Job(
         output=request.output,
@@ -287,6 +298,20 @@ def render(request: RenderRequest) -> Rendering:
     return rendered
 
 
+def make(request: MakingRequest, python: str) -> Making:
+    """Make something of a result; in background mode wait for the end.
+
+    Raises:
+        MacroError: it cannot be started, or something is being made already.
+    """
+    global made
+    if made is not None and made.phase == "running":
+        raise MacroError("something is being made of a result already", remedy="wait for it, or cancel it")
+    made = making.begin(request, python, storage())
+    _follow(made)
+    return made
+
+
 def _follow(errand: Errand) -> None:
     while bpy.app.background and errand.phase == "running":
         errand.hear()
@@ -314,7 +339,7 @@ def end_all(*, leave_running: bool = False) -> None:
 
     What waits stays on the disk.
     """
-    global check, inspection, rendered
+    global check, inspection, made, rendered
     if bpy.app.timers.is_registered(_tick):
         bpy.app.timers.unregister(_tick)
     for job in jobs:
@@ -330,7 +355,7 @@ def end_all(*, leave_running: bool = False) -> None:
     jobs.clear()
     for errand in errands():
         errand.end()
-    check = inspection = rendered = None
+    check = inspection = made = rendered = None
 
 
 def end_at_exit() -> None:
@@ -346,7 +371,7 @@ def _start_timer() -> None:
 def _tick() -> float | None:
     """Hear the solver, import what is done, start the next. Returns the seconds to the next call, None at the end."""
     for job in [job for job in jobs if not job.is_over]:
-        _follow_scene_of(job)
+        follow_scene(job)
     for job in [job for job in jobs if job.run is not None]:
         _hear(job)
     following = next((job for job in waiting() if not job.held), None)
@@ -373,56 +398,7 @@ def _hear(job: Job) -> None:
     if run.outcome is not None and not bpy.app.is_job_running("RENDER"):  # a render reads the scene
         job.conclude(run.outcome)
         if job.phase == "done":
-            _import_finished(job)
-
-
-def scene_of(job: Job) -> bpy.types.Scene | None:
-    """The scene that a job is for, in this session of its file or in a later one.
-
-    A file that was never saved is not known again: another one that was never saved may be anything.
-    """
-    for scene in bpy.data.scenes:
-        if scene.session_uid == job.scene:
-            return scene
-    same_file = job.origin.blend_file and job.origin.blend_file == bpy.data.filepath
-    return bpy.data.scenes.get(job.origin.scene) if same_file else None
-
-
-def _follow_scene_of(job: Job) -> None:
-    """Keep up with a scene that is renamed, and with a file that is saved elsewhere or opened again."""
-    scene = scene_of(job)
-    if scene is None:
-        return
-    job.scene, origin = scene.session_uid, Origin(bpy.data.filepath, scene.name)
-    if origin != job.origin:
-        job.origin = origin
-        for noted in (job.place, job.run):
-            if noted is not None:
-                noted.follow(origin)
-
-
-def _import_finished(job: Job) -> None:
-    """Import into the scene that the run was started from, if it is still there."""
-    scene = scene_of(job)
-    if scene is None:
-        job.warnings.append(
-            f"The scene that the result was meant for is no longer open. The result is in {job.output}; "
-            "Import Result brings it into this scene."
-        )
-        return
-    windows = bpy.context.window_manager.windows
-    window = next((window for window in windows if window.scene == scene), next(iter(windows), None))
-    try:
-        with bpy.context.temp_override(window=window):
-            import_result(bpy.context, job.output, scene=scene)
-            job.imported = True
-            if bpy.ops.ed.undo_push.poll():
-                bpy.ops.ed.undo_push(message="Import Macro Reconstruction")
-    except MacroError as error:
-        job.warnings.append(error.sentence)  # the result is whole; the panel has a button to import it later
-    except Exception as error:  # an exception would end the timer, and the queue with it
-        traceback.print_exc()
-        job.warnings.append(f"The import stopped unexpectedly ({type(error).__name__}: {error}).")
+            deliver(job)
 
 
 def _redraw_what_changed() -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from . import locks
 from .errors import MacroError
 from .files import write_aside
-from .runs import CHUNK, JOBS, OWNER, WAITING, Origin, new_folder
+from .run_records import CHUNK, JOBS, OWNER, WAITING, Origin, new_folder
 from .solver_process import Request
 
 

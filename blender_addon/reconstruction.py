@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from .quantities import duration_text
 from .queue_on_disk import Place
-from .runs import Origin, Run
+from .run_records import Origin
+from .runs import Run
 from .solver_process import Outcome, Request
 
 Phase = Literal["waiting", "running", "paused", "finishing", "cancelling", "done", "error", "cancelled"]

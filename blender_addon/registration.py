@@ -6,15 +6,18 @@ import atexit
 import bpy
 
 from . import (
+    inspection_operators,
     installation,
     installation_operators,
     job,
     job_operators,
+    making_operators,
     operators,
     panel,
     preferences,
     previews,
     properties,
+    run_operators,
     synthetic_operators,
 )
 
@@ -22,7 +25,10 @@ CLASSES = (
     *properties.CLASSES,
     *preferences.CLASSES,
     *operators.CLASSES,
+    *inspection_operators.CLASSES,
     *job_operators.CLASSES,
+    *run_operators.CLASSES,
+    *making_operators.CLASSES,
     *synthetic_operators.CLASSES,
     *installation_operators.CLASSES,
     *panel.CLASSES,

@@ -11,7 +11,7 @@ from pathlib import Path
 from . import runs
 from .errands import Errand
 from .errors import MacroError
-from .solver_process import solver_home
+from .solver_process import ATTENDED, solver_home
 
 SCRIPT = Path("synthetic", "make_dataset.py")
 CURRENT = "current"  # the scene that is open, in place of a built-in one
@@ -78,10 +78,12 @@ def begin(request: RenderRequest, blender: str, storage: Path) -> Rendering:
             "--python-exit-code",
             "1",
             "--python",
+            str(ATTENDED),
+            "--python",
             str(script),
             "--",
         ]
     else:
-        command = [sys.executable, str(script)]
+        command = [sys.executable, str(ATTENDED), str(script)]
     run = runs.start_child([*command, *request.arguments()], storage, output=request.output, capture=request.output)
     return Rendering(run=run, request=request)

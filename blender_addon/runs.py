@@ -1,36 +1,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs of the solver as child processes: start, hear, steer, end one, and find it again. Nothing here needs Blender.
 
-The solver prints one JSON object a line on standard output (docs/formats.md, "Events"). Its standard output is a file,
-not a pipe: a run neither waits for Blender nor ends with it, and a Blender that is opened later reads on. All that is
-known of a run lies in a folder of its own:
-
-    jobs/ID/job.json       what was asked for, by which Blender file, as which process
-            events.jsonl   the solver's standard output
-            solver.log     its standard error, and what was heard; it moves to the result in the end
-            owner.lock     held by the Blender that minds the run
+The solver prints one JSON object a line on standard output (docs/formats.md, "Events"), which is a file and
+no pipe: a run neither waits for Blender nor ends with it, and a Blender that is opened later reads on. Children other
+than reconstructions are not found again; they end with their Blender (attended.py).
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from . import locks
 from .errors import MacroError
 from .files import write_aside
+from .hearing import Hearing
+from .run_records import EVENTS, JOBS, LOG, OWNER, RECORD, WAITING, Origin, Record, new_folder, read_record
 from .solver_process import (
-    HEARD,
     IN_PREFERENCES,
     Outcome,
     Request,
@@ -44,51 +39,9 @@ from .solver_process import (
 GRACE_S = 15.0  # for the solver to write its checkpoint after a cancel
 GRACE_AT_EXIT_S = 5.0  # the same when Blender quits or the extension is disabled
 START_GRACE_S = 60.0  # until a run that was found again must hold its lock
-LONGEST_EVENT = 1 << 20  # bytes
-CHUNK = 1 << 20  # bytes of events read at a time
-
-JOBS, RECORD, EVENTS, LOG, OWNER = "jobs", "job.json", "events.jsonl", "solver.log", "owner.lock"
-WAITING = "waiting.json"  # in the folder of one that has not begun (queue_on_disk.py)
+LAST_LOG = "last-run.log"
 RUN_LOCK, STEERING = "run.lock", "steering.txt"  # the solver's, in the output folder
 Wish = Literal["run", "pause", "finish", "cancel"]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a run was asked for: its result goes there."""
-
-    blend_file: str = ""  # empty for a file that was not saved
-    scene: str = ""
-
-    @classmethod
-    def from_json(cls, content: Any) -> Origin:
-        """As `asdict` gave it.
-
-        Raises:
-            KeyError, TypeError: it is something else.
-        """
-        return cls(**{key: str(content[key]) for key in ("blend_file", "scene")})
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is written of a run when it starts."""
-
-    output: str
-    capture: str
-    process: int
-    started: float  # seconds since 1970
-    origin: Origin = field(default_factory=Origin)
-    request: Request | None = None  # None of other programs than a reconstruction
-
-    def write(self, folder: Path) -> None:
-        """Put it into a job's folder.
-
-        Raises:
-            OSError: it cannot be written.
-        """
-        request = None if self.request is None else self.request.as_json()
-        write_aside(folder / RECORD, json.dumps({**asdict(self), "request": request}))
 
 
 class Run:
@@ -104,10 +57,7 @@ class Run:
         self.log_path = folder / LOG
         self.outcome: Outcome | None = None
         self._owner = owner
-        self._events = (folder / EVENTS).open("rb")
-        self._rest = b""  # of a line that is not whole yet
-        self._skipping = False  # the rest of a line that was too long
-        self._told: Outcome | None = None  # what the solver itself said about its end
+        self._hearing = Hearing(folder / EVENTS, self.log_path)
         self._cancelled_at: float | None = None
 
     @property
@@ -129,13 +79,9 @@ class Run:
         if self.outcome is not None:
             return
         ended = self._has_ended()  # asked first: what is written before the end is read after it
-        for line in self._new_lines():
-            event = self._understood(line)
-            if event is not None:
-                self._note(event)
-                yield event
+        yield from self._hearing.events()
         if ended:
-            self._events.close()
+            self._hearing.close()
             self.outcome = self._conclude(self._exit_code())
         elif self._cancelled_at is not None and time.monotonic() - self._cancelled_at > GRACE_S:
             self._kill()
@@ -164,8 +110,7 @@ class Run:
             if (self.output / RUN_LOCK).exists():
                 with contextlib.suppress(MacroError):
                     self.steer("cancel")
-            if sys.platform != "win32":  # there, this would be no question but the end
-                self._terminate()
+            self._ask_to_end()
 
     def end(self, grace_s: float = GRACE_AT_EXIT_S) -> None:
         """Cancel, wait at most `grace_s` seconds, kill, and hear the rest. Safe to call again."""
@@ -195,13 +140,14 @@ class Run:
 
     def leave(self) -> None:
         """Let the run go on without this Blender; the next one finds it."""
-        self._events.close()
+        self._hearing.close()
         self._give_up()
 
-    def settle(self, kept_as: str = "last-run.log") -> Path:
+    def settle(self, kept_as: str = "") -> Path:
         """Forget a run that has ended.
 
-        Its log moves to the result, if there is one, or else takes the place of the last one of the name `kept_as`.
+        Its log moves to the result, if there is one and no name is given; else it takes the place of the last one of
+        the name `kept_as`.
 
         Returns:
             Where the log is now.
@@ -209,10 +155,10 @@ class Run:
         log_path = self.log_path
         with contextlib.suppress(OSError):  # before the lock goes: another Blender would take the run for a lost one
             (self.folder / RECORD).unlink(missing_ok=True)
-        if any((self.output / name).is_file() for name in ("result.json", "checkpoint.pt")):
+        if not kept_as and any((self.output / name).is_file() for name in ("result.json", "checkpoint.pt")):
             target = self.output / LOG
         else:
-            target = self.folder.parent.parent / kept_as
+            target = self.folder.parent.parent / (kept_as or LAST_LOG)
         with contextlib.suppress(OSError):
             log_path = Path(shutil.move(log_path, target))
         self._give_up()
@@ -225,42 +171,10 @@ class Run:
             self._owner.release()
             self._owner = None
 
-    def _new_lines(self) -> Iterator[bytes]:
-        while chunk := self._events.read(CHUNK):
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            if len(self._rest) > LONGEST_EVENT:
-                self._rest, self._skipping = b"", True
-            for line in lines:
-                if self._skipping:
-                    self._skipping = False
-                elif line.strip():
-                    yield line
-
-    def _understood(self, line: bytes) -> dict[str, Any] | None:
-        """A line as an event; what is none, and what matters later, goes to the log."""
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
-        known = isinstance(event, dict) and isinstance(event.get("event"), str)
-        if not known or event["event"] in ("stage", "warning", "error", "cancelled", "done"):
-            with contextlib.suppress(OSError), self.log_path.open("ab") as log:
-                log.write(HEARD.encode() + line[:2000].rstrip() + b"\n")
-        return event if known else None
-
-    def _note(self, event: Mapping[str, Any]) -> None:
-        match event["event"]:
-            case "done":
-                self._told = Outcome("done", "The reconstruction is finished.", Path(str(event.get("result"))))
-            case "error":
-                message = str(event.get("message") or event.get("what"))
-                self._told = Outcome("error", message, mend=str(event.get("mend") or ""))
-            case "cancelled":
-                self._told = Outcome("cancelled", "The reconstruction was cancelled.")
-
     def _conclude(self, code: int | None) -> Outcome:
-        if self._told is not None and (self._told.kind != "done" or code in (0, None)):
-            return self._told
+        told = self._hearing.told
+        if told is not None and (told.kind != "done" or code in (0, None)):
+            return told
         if self._cancelled_at is not None:
             return Outcome("cancelled", "The reconstruction was cancelled.")
         last = last_line(self.log_path)
@@ -285,9 +199,9 @@ class Run:
     def _exit_code(self) -> int | None:
         return None
 
-    def _terminate(self) -> None:
+    def _ask_to_end(self) -> None:
         number = locks.holder(self.output / RUN_LOCK)
-        if number is not None:
+        if number is not None and sys.platform != "win32":  # there, this would be no question but the end
             with contextlib.suppress(OSError):
                 os.kill(number, signal.SIGTERM)
 
@@ -305,14 +219,22 @@ class StartedRun(Run):
         super().__init__(folder, record, owner)
         self._child = child
 
+    def _conclude(self, code: int | None) -> Outcome:
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+        return super()._conclude(code)
+
     def _has_ended(self) -> bool:
         return self._child.poll() is not None
 
     def _exit_code(self) -> int | None:
         return self._child.returncode
 
-    def _terminate(self) -> None:
-        self._child.terminate()
+    def _ask_to_end(self) -> None:
+        if self._child.stdin is not None:
+            self._child.stdin.close()
+        elif sys.platform != "win32":
+            self._child.terminate()
 
     def _kill(self) -> None:
         if sys.platform != "win32":
@@ -350,7 +272,10 @@ def start_child(
     request: Request | None = None,
     cwd: Path | None = None,
 ) -> StartedRun:
-    """Start any program that prints the solver's events; see `start`. Without an origin no Blender finds it again."""
+    """Start any program that prints the solver's events; see `start`.
+
+    Without an origin no Blender finds it again: its standard input ends with this process, and it has to listen.
+    """
     folder = owner = child = None
     try:
         folder, owner = new_folder(storage)
@@ -358,7 +283,8 @@ def start_child(
         with (folder / EVENTS).open("wb") as events, (folder / LOG).open("ab") as log:
             log.write(("$ " + " ".join(command) + "\n").encode("utf-8", errors="replace"))
             log.flush()
-            child = _popen(command, cwd or solver_home(), storage / "cache", events, log)
+            stdin = subprocess.PIPE if origin is None else subprocess.DEVNULL
+            child = _popen(command, cwd or solver_home(), storage / "cache", stdin, events, log)
         record = Record(str(output), str(capture), child.pid, time.time(), origin or Origin(), request)
         if origin is not None:
             record.write(folder)
@@ -375,30 +301,15 @@ def start_child(
     return StartedRun(folder, record, child, owner)
 
 
-def new_folder(storage: Path) -> tuple[Path, locks.Lock]:
-    """A folder for a job, and its owner's lock. By name, folders stand in the order in which they were made.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    (storage / JOBS).mkdir(parents=True, exist_ok=True)
-    while True:
-        folder = storage / JOBS / f"{time.time_ns()}-{os.getpid()}"
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            owner = locks.take(folder / OWNER)
-            if owner is not None:  # else a Blender that looks for lost runs was quicker, and puts the folder away
-                return folder, owner
-        time.sleep(0.001)  # the clock of Windows may stand still for sixteen
-
-
-def _popen(command: list[str], cwd: Path, cache: Path, events: IO[bytes], log: IO[bytes]) -> subprocess.Popen[bytes]:
+def _popen(
+    command: list[str], cwd: Path, cache: Path, stdin: int, events: IO[bytes], log: IO[bytes]
+) -> subprocess.Popen[bytes]:
     try:
         child = subprocess.Popen(
             command,
             cwd=cwd,
             env=child_environment(os.environ, cache),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=events,
             stderr=log,
             **quiet_child(),
@@ -423,28 +334,12 @@ def adopt(storage: Path) -> list[Run]:
         try:
             owner = locks.take(folder / OWNER)
             if owner is not None:
-                found.append(Run(folder, _read_record(folder / RECORD), owner))
+                found.append(Run(folder, read_record(folder), owner))
         except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             if owner is not None:
                 owner.release()
                 shutil.rmtree(folder, ignore_errors=True)
     return found
-
-
-def _read_record(path: Path) -> Record:
-    with path.open("rb") as file:
-        content = json.loads(file.read(CHUNK))
-    request = None
-    with contextlib.suppress(ValueError, TypeError, KeyError):  # the run is found all the same
-        request = Request.from_json(content["request"])
-    return Record(
-        output=str(content["output"]),
-        capture=str(content["capture"]),
-        process=int(content["process"]),
-        started=float(content["started"]),
-        origin=Origin.from_json(content["origin"]),
-        request=request,
-    )
 
 
 def _exists(process: int) -> bool:

@@ -15,6 +15,7 @@ from .errors import MacroError
 
 DOCTOR_TIMEOUT_S = 180.0  # a first import of PyTorch from a cold disk takes a while
 HEARD = "> "  # before each line of the log that came from the child's standard output
+ATTENDED = Path(__file__).with_name("attended.py")  # runs a program that ends with this one
 IN_PREFERENCES = "choose it in the extension's preferences"
 
 

@@ -94,6 +94,22 @@ def test_button_reconstructs_and_imports(bpy, extension, settings, panel, captur
     assert min(heights) > centre[2]  # Z is up: the cameras look down at the subject
     assert 0.02 < nearest < 2.0  # metres: a macro lens's distance in true size
 
+    log = (output / "solver.log").read_text()
+    assert bpy.ops.macro.export(collection="the result", file_format="splats-ply") == {"FINISHED"}
+    assert (output / "export" / "splats.ply").is_file()
+    (output / "export" / "splats.ply").write_text("somebody else's")
+    with pytest.raises(RuntimeError, match=r"splats\.ply"):
+        bpy.ops.macro.export(collection="the result", file_format="splats-ply")
+    bpy.context.view_layer.objects.active = next(iter(cameras.values()))
+    assert bpy.ops.macro.refocus(collection="the result", way="sharp") == {"FINISHED"}
+    photo = min(cameras)
+    assert (output / "refocused" / f"{photo}-sharp.png").is_file()
+    assert bpy.ops.macro.refocus(collection="the result", way="picture", focus_mm=90, f_number=4) == {"FINISHED"}
+    assert (output / "refocused" / f"{photo}-picture-focus-mm-90-f-number-4.png").is_file()
+    with pytest.raises(RuntimeError, match="no imported result named wasp"):
+        bpy.ops.macro.refocus(collection="wasp")
+    assert (output / "solver.log").read_text() == log  # that of the run stays
+
 
 def projection_error(bpy, item, frame, unit):
     """Largest distance in pixels between Blender's projection of random points and the capture's own camera."""
@@ -267,6 +283,8 @@ def test_inspecting_photos_from_the_panel(bpy, settings, panel, extension, captu
     with pytest.raises(RuntimeError, match="nowhere"):
         bpy.ops.macro.inspect()
     assert job.inspection.phase == "error"
+    assert job.log_of(str(job.inspection.output)) == job.inspection.log_path
+    assert "nowhere" in job.inspection.log_path.read_text()
 
 
 def test_an_output_folder_that_is_taken_is_mended(bpy, settings, panel, capture, tmp_path):

@@ -105,8 +105,9 @@ def test_installs_and_comes_and_goes(bpy, extension):
 def test_every_setting_and_operator_explains_itself(bpy, extension):
     settings = bpy.context.scene.macro_reconstruction
     explained = [settings.bl_rna, bpy.context.preferences.addons[extension].preferences.bl_rna]
+    explained.append(bpy.context.scene.macro_synthetic.bl_rna)
     operators = [getattr(bpy.ops.macro, name).get_rna_type() for name in dir(bpy.ops.macro)]
-    assert len(operators) > 8
+    assert len(operators) > 25
     explained += operators
     for struct in explained:
         if struct in operators:
@@ -115,6 +116,8 @@ def test_every_setting_and_operator_explains_itself(bpy, extension):
             if prop.is_runtime:
                 assert prop.name and prop.description, f"{struct.identifier}.{prop.identifier}"
                 assert not prop.description.endswith("."), f"{struct.identifier}.{prop.identifier}"
+                for item in getattr(prop, "enum_items", ()):
+                    assert item.name and item.description, f"{struct.identifier}.{prop.identifier}: {item.identifier}"
 
 
 def test_nothing_is_written_into_the_installed_folder(bpy, extension):
@@ -145,6 +148,16 @@ def test_grey_button_says_why(bpy, extension):
         bpy.ops.macro.look_through()
     with pytest.raises(RuntimeError, match="Nothing is running"):
         bpy.ops.macro.cancel()
+
+
+def test_no_button_is_grey_without_a_reason(bpy, extension):
+    grey = [name for name in dir(bpy.ops.macro) if not getattr(bpy.ops.macro, name).poll()]
+    assert len(grey) > 10
+    grey.remove("escape")  # a key, which is somebody else's where this one has nothing to stop
+    for name in grey:
+        with pytest.raises(RuntimeError) as caught:
+            getattr(bpy.ops.macro, name)()
+        assert "context is incorrect" not in str(caught.value), name
 
 
 def test_import_operator(bpy, extension, result_folder):

@@ -13,7 +13,7 @@ import pytest
 
 from blender_addon import locks, queue_on_disk, runs
 from blender_addon.errors import MacroError
-from blender_addon.runs import Origin
+from blender_addon.run_records import Origin
 from blender_addon.solver_process import Request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +64,7 @@ def test_places_are_kept_in_order_until_their_turn(tmp_path):
 def test_a_killed_blender_leaves_its_queue(tmp_path):
     program = (
         f"import os, sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\n"
-        "from blender_addon.queue_on_disk import line_up\nfrom blender_addon.runs import Origin\n"
+        "from blender_addon.queue_on_disk import line_up\nfrom blender_addon.run_records import Origin\n"
         f"from blender_addon.solver_process import Request\nfolder = Path({str(tmp_path)!r})\n"
         "kept = line_up(Request(folder / 'photos', folder / 'result'), sys.executable, folder, Origin())\n"
         "print('waits', flush=True)\nimport time; time.sleep(600)\n"
@@ -239,9 +239,10 @@ def test_the_queue_knows_its_scene_after_a_restart(bpy, job, busy, tmp_path):
     restart(job, leave=True)
     bpy.ops.wm.read_homefile()
     (found,) = job.waiting()
-    assert job.scene_of(found) is None
+    delivery = importlib.import_module(f"{job.__package__}.delivery")
+    assert delivery.scene_of(found) is None
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "a.blend"))
-    assert job.scene_of(found) == bpy.data.scenes["Asked"]
+    assert delivery.scene_of(found) == bpy.data.scenes["Asked"]
     assert found is not waits
 
 

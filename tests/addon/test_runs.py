@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import locks, runs, solver_process
+from blender_addon import hearing, locks, run_records, runs, solver_process
 from blender_addon.errands import Errand
 from blender_addon.errors import MacroError
 from blender_addon.reconstruction import Job
-from blender_addon.runs import Origin, StartedRun
+from blender_addon.run_records import Origin
+from blender_addon.runs import StartedRun
 from blender_addon.solver_process import Request
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a child could hear")
@@ -252,7 +253,7 @@ def test_the_log_of_an_errand_leaves_that_of_the_last_run(child, tmp_path):
 
 
 def test_a_run_that_cannot_be_noted_does_not_run(child, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "RECORD", "no such folder/job.json")
+    monkeypatch.setattr(run_records, "RECORD", "no such folder/job.json")
     with pytest.raises(MacroError, match="cannot be noted"):
         child("import time; time.sleep(0.5); open('alive', 'w')")
     assert list((tmp_path / "jobs").iterdir()) == []
@@ -284,8 +285,8 @@ def test_what_cannot_be_killed_does_not_keep_blender_open(child, tmp_path, monke
 
 
 def test_lines_that_are_half_written_or_endless_do_no_harm(child, monkeypatch):
-    monkeypatch.setattr(runs, "CHUNK", 7)
-    monkeypatch.setattr(runs, "LONGEST_EVENT", 1000)
+    monkeypatch.setattr(hearing, "CHUNK", 7)
+    monkeypatch.setattr(hearing, "LONGEST_EVENT", 1000)
     process = child(
         "import sys, time\nout = sys.stdout\n"
         'out.write(\'{"event": "metric", "name"\'); out.flush(); time.sleep(0.3); out.write(\': "loss"}\\n\')\n'
