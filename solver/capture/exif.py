@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from solver.capture.images import GARBLED_EXIF, exif_of, open_image
+from solver.capture.maker_notes import CANON_FOCUS_DISTANCE, canon_focus_distance
 from solver.capture.raw import is_raw, raw_size, raw_tags
 from solver.capture.sensors import sensor_width_of_model, used_width
 
+_JPEG_HEAD = b"Exif\0\0"  # before the metadata of a JPEG
 _EXIF_FOLDER = 0x8769
 _MAKE, _MODEL, _LENS_MODEL = 0x010F, 0x0110, 0xA434
 _FOCAL_LENGTH, _FOCAL_LENGTH_35_MM = 0x920A, 0xA405
@@ -86,7 +88,7 @@ def read_exif(path: Path) -> Exif:
         f_number=_number(entries.get(_F_NUMBER)) or _power(entries.get(_APERTURE_VALUE), 0.5),
         iso=_number(entries.get(_ISO)) or _number(entries.get(_RECOMMENDED_EXPOSURE_INDEX)),
         exposure_s=_number(entries.get(_EXPOSURE)) or _power(entries.get(_SHUTTER_SPEED_VALUE), -1),
-        focus_distance_mm=_distance(entries.get(_SUBJECT_DISTANCE)),
+        focus_distance_mm=_distance(entries.get(_SUBJECT_DISTANCE)) or _distance(entries.get(CANON_FOCUS_DISTANCE)),
         sensor_width_mm=_sensor_width(sensor_width_of_model(make, model), entries, focal_length, size),
         taken=next((taken for taken in (_date(entries.get(tag)) for tag in _TAKEN) if taken), None),
     )
@@ -112,6 +114,9 @@ def _entries(image: Any) -> dict[int, Any]:
             result |= folder()
         except GARBLED_EXIF:
             continue
+    metadata = image.info.get("exif")
+    if isinstance(metadata, bytes):
+        result[CANON_FOCUS_DISTANCE] = canon_focus_distance(metadata.removeprefix(_JPEG_HEAD))
     return result
 
 

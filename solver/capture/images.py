@@ -76,7 +76,7 @@ def open_image(path: Path) -> "Iterator[Image.Image]":
     Raises:
         SolverError: the file is absent, not an image, broken, or larger than `MAX_PIXELS`.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     _know_heif()
     try:
@@ -103,6 +103,10 @@ def open_image(path: Path) -> "Iterator[Image.Image]":
             reason = "it takes more memory than there is"
         elif isinstance(error, OSError) and path.is_file() and path.stat().st_size == 0:
             reason = "the file is empty"
+        elif isinstance(error, UnidentifiedImageError):
+            reason = "its content is no JPEG, PNG, HEIC, or TIFF of 8 or 16 bits"
+        elif "truncated" in str(error).lower():
+            reason = "the file ends early"
         else:
             reason = " ".join(str(error).split()).replace(str(path), "the file") or type(error).__name__
         raise SolverError(

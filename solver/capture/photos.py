@@ -4,8 +4,11 @@
 What cannot be used is told and left out, as long as enough photos are left to find poses from.
 """
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +22,7 @@ MINIMUM_PHOTOS = 3
 SUBFOLDERS = ("images", "photos")  # of a capture, where its photos may lie
 
 _LISTED = 3  # files that a warning names
+_LOOKED_INTO = 200  # folders below one without photos, for those that were meant
 
 
 class SharedCamera(NamedTuple):
@@ -52,6 +56,33 @@ def list_images(folder: Path) -> list[Path]:
     return [path for path in _named_like_images(folder) if path.is_file()]
 
 
+def broken_links(folder: Path) -> list[Path]:
+    """Links right in `folder` that are called like images and lead to nothing, by name."""
+    return [entry for entry in _named_like_images(folder) if entry.is_symlink() and not entry.exists()]
+
+
+def no_photos(path: Path) -> SolverError:
+    """That the folder `path` holds no photos; and which one up to two levels below it does, as on a camera's card."""
+    below = next((folder for folder in islice(_folders_below(path, 2), _LOOKED_INTO) if list_images(folder)), None)
+    remedy = (
+        f"choose the folder below it that does ({below.relative_to(path)})"
+        if below
+        else "choose a folder with JPEG, PNG, TIFF, HEIC or raw files"
+    )
+    return SolverError("the folder holds no photos", where=path, remedy=remedy)
+
+
+def _folders_below(path: Path, levels: int) -> Iterator[Path]:
+    """The folders below `path` that may be read, those of one level after the other; hidden ones are left out."""
+    folders: list[Path] = []
+    with suppress(OSError):
+        folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    yield from (folder for folder in folders if os.access(folder, os.R_OK | os.X_OK))
+    if levels > 1:
+        for folder in folders:
+            yield from _folders_below(folder, levels - 1)
+
+
 def _named_like_images(folder: Path) -> list[Path]:
     """What has an image's suffix, right in `folder`, by name: files, folders, and links that lead nowhere."""
     try:
@@ -80,16 +111,13 @@ def find_photos(path: Path, reporter: Reporter) -> dict[str, Path]:
     folder = photo_folder(path)
     images = list_images(folder)
     if not images:
-        raise SolverError(
-            "the folder holds no photos", where=path, remedy="choose a folder with JPEG, PNG, TIFF, HEIC or raw files"
-        )
+        raise no_photos(path)
     if len(images) == 1:
         raise SolverError(
             "the folder holds one photo", where=path, remedy="add photos from other viewpoints, 15 or more"
         )
-    for entry in _named_like_images(folder):
-        if entry.is_symlink() and not entry.is_file() and not entry.is_dir():
-            reporter.warning(f"{entry}: the link leads to no file; it was left out")
+    for link in broken_links(folder):
+        reporter.warning(f"{link}: the link leads to no file; it was left out")
     images, told = of_one_kind(images)
     if told is not None:
         reporter.warning(told)

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from solver.capture.maker_notes import CANON_FOCUS_DISTANCE, canon_focus_distance
 from solver.errors import SolverError
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def _container_tags(content: mmap.mmap) -> dict[int, Any]:
     content[2:4] = b"*\0" if content[:2] == b"II" else b"\0*"  # Olympus and Panasonic have signatures of their own
     exif = Image.Exif()
     exif.load_from_fp(cast(IO[bytes], content))
-    return _entries(exif)
+    return {**_entries(exif), CANON_FOCUS_DISTANCE: canon_focus_distance(content)}
 
 
 def _entries(exif: Any) -> dict[int, Any]:

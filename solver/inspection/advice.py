@@ -71,7 +71,7 @@ def inspected_size(photo: InspectedPhoto) -> int:
 def _unreadable(findings: Findings) -> Iterator[Advice]:
     for photo in findings.unreadable:
         yield Advice(
-            "unreadable", f"{photo.name} cannot be used ({photo.reason}): copy it again, or remove it", (photo.name,)
+            "unreadable", f"{photo.name} cannot be used: {photo.reason}; copy it again, or remove it", (photo.name,)
         )
 
 

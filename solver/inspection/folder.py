@@ -7,7 +7,7 @@ from pathlib import Path
 from solver.capture.masks import FOLDER_NAME as MASKS
 from solver.capture.masks import find_masks
 from solver.capture.overrides import LensOverrides
-from solver.capture.photos import list_images, of_one_kind, photo_folder
+from solver.capture.photos import broken_links, list_images, no_photos, of_one_kind, photo_folder
 from solver.errors import SolverError
 from solver.events import Reporter
 from solver.inspection.brackets import Views, find_views
@@ -58,6 +58,7 @@ def inspect_folder(
     reporter.stage("photos", "Looking at the photos")
     images = _images(path, reporter)
     mask_of, unreadable = _masks(path, images, masks)
+    unreadable |= {link.name: "the link leads to no file" for link in broken_links(photo_folder(path))}
     photos = []
     for done, image in enumerate(images):
         if image.name not in unreadable:
@@ -99,9 +100,7 @@ def _images(path: Path, reporter: Reporter) -> list[Path]:
         raise SolverError("this is a file", where=path, remedy="give the folder that holds the photos")
     images = list_images(photo_folder(path))
     if not images:
-        raise SolverError(
-            "the folder holds no photos", where=path, remedy="choose a folder with JPEG, PNG, TIFF, HEIC or raw files"
-        )
+        raise no_photos(path)
     chosen, told = of_one_kind(images)
     if told is not None:
         reporter.warning(told)

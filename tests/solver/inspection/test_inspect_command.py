@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,11 +83,24 @@ def test_broken_photos_are_told_and_the_others_inspected(folder, tmp_path):
     (folder / "notes.png").write_text("no picture", encoding="utf-8")
     Image.new("RGB", (1, 1)).save(folder / "dot.png")
     Image.new("RGB", (12_000, 9)).save(folder / "line.png")
+    (folder / "round.jpg").symlink_to("round.jpg")
     content = inspected(folder, tmp_path)
-    names = ["cut.jpg", "dot.png", "empty.jpg", "line.png", "notes.png"]
+    names = ["cut.jpg", "dot.png", "empty.jpg", "line.png", "notes.png", "round.jpg"]
     assert [photo["name"] for photo in content["unreadable"]] == names
     assert len(content["photos"]) == 4
-    assert sum(item["kind"] == "unreadable" for item in content["advice"]) == 5
+    told = [item["message"] for item in content["advice"] if item["kind"] == "unreadable"]
+    reasons = (
+        "the image cannot be decoded (the file ends early)",
+        "the image has 1 x 1 pixels",
+        "the image cannot be decoded (the file is empty)",
+        "the image is too narrow (12000 x 9 pixels)",
+        "the image cannot be decoded (its content is no JPEG, PNG, HEIC, or TIFF of 8 or 16 bits)",
+        "the link leads to no file",
+    )
+    assert told == [
+        f"{name} cannot be used: {reason}; copy it again, or remove it"
+        for name, reason in zip(names, reasons, strict=True)
+    ]
 
 
 def test_masks_say_what_the_subject_is(folder, tmp_path):
@@ -129,11 +143,17 @@ def test_one_photo_can_be_inspected(folder, tmp_path):
 def test_what_cannot_be_inspected_is_said_in_a_sentence(folder, tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
+    card = tmp_path / "card"
+    (card / "DCIM" / "100CANON").mkdir(parents=True)
+    (card / "DCIM" / "99NONE").mkdir()
+    (card / "round").symlink_to(card)
+    Image.new("RGB", (60, 40)).save(card / "DCIM" / "100CANON" / "IMG_1.JPG")
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "a.jpg").write_bytes(b"no picture")
     for arguments, told in (
-        ([str(empty)], "holds no photos"),
+        ([str(empty)], "holds no photos; choose a folder with JPEG"),
+        ([str(card)], f"holds no photos; choose the folder below it that does ({Path('DCIM', '100CANON')})"),
         ([str(tmp_path / "absent")], "does not exist"),
         ([str(folder / "shot 0.jpg")], "this is a file"),
         ([str(broken)], "none of the 1 photos can be read; of a.jpg"),
