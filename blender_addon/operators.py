@@ -115,7 +115,10 @@ class MACRO_OT_frame_result(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         """Runs in a 3D view."""
-        return context.space_data is not None and context.space_data.type == "VIEW_3D"
+        if context.space_data is not None and context.space_data.type == "VIEW_3D":
+            return True
+        cls.poll_message_set("This frames a 3D view")
+        return False
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Move the view."""
