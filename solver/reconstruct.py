@@ -223,7 +223,7 @@ def _textured_mesh(
     settings = scene.settings
     if not settings.surface:
         return None, None
-    mesh = make_mesh(scene, views, masks, MeshOptions.of(settings), progress)
+    mesh = make_mesh(scene, views, masks, used, MeshOptions.of(settings), progress)
     if mesh is None:
         reporter.warning("No surface was found; the result has splats and images only")
         return None, None

@@ -82,7 +82,7 @@ def _replace(
     reporter.stage("surface", "Making the surface")
     masks = _masks(scene.capture.photos, reporter)
     views = [render_sharp(scene, photo) for photo in scene.capture.photos]
-    mesh = make_mesh(scene, views, masks, options, reporter.progress)
+    mesh = make_mesh(scene, views, masks, used, options, reporter.progress)
     if mesh is None:
         reporter.warning("No surface was found; the result has splats and images only")
         write_json(result / "result.json", {**description, "mesh": None})

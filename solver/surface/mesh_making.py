@@ -77,6 +77,7 @@ def make_mesh(
     scene: Reconstruction,
     views: Sequence[SharpView],
     masks: Sequence[np.ndarray | None],
+    used: Sequence[bool],
     options: MeshOptions,
     progress: Progress = lambda done, total: None,
 ) -> Mesh | None:
@@ -86,9 +87,12 @@ def make_mesh(
         scene: Gaussians.
         views: of all photos, for colours and for what hides what.
         masks: of the photos, [H, W] with 1 on the subject, None where a photo has none.
+        used: whether training used the photo: nothing vouches for what others show.
         options: what is wanted; the texture is not made here.
         progress: called with (views done, views).
     """
+    views = [view for view, chosen in zip(views, used, strict=True) if chosen]
+    masks = [mask for mask, chosen in zip(masks, used, strict=True) if chosen]
     between = places_between([view.photo for view in views], scene.scene_centre)
     total = len(views) + len(between)
     own = []
@@ -154,9 +158,9 @@ def mesh_of(
     if found is None:
         return None
     vertices, faces = kept_pieces(*found, _LEAST_COMPONENT_SHARE)
-    vertices, faces = simplified(vertices, faces, options.triangles or MOST_TRIANGLES)
-    if options.close_holes:
-        vertices, faces = without_pinches(vertices, faces)
+    vertices, faces = (solid if options.close_holes else simplified)(
+        vertices, faces, options.triangles or MOST_TRIANGLES
+    )
     weights = [visibility(vertices, view, field.truncation) for view in seen]
     confidence = np.sum([weight > 0 for weight in weights], axis=0)
     return Mesh(vertices, faces, mean_colours(vertices, views, weights), confidence.astype(np.float32))
@@ -186,8 +190,92 @@ def without_flaps(faces: np.ndarray) -> np.ndarray:  # [F, 3] -> [F, 3]
     return faces[has_area & first & (counts[kinds.ravel()] % 2 == 1)]
 
 
+def solid(vertices: np.ndarray, faces: np.ndarray, triangles: int) -> tuple[np.ndarray, np.ndarray]:  # [V, 3], [F, 3]
+    """A closed mesh as at most so many triangles, still closed: what parts its sheets can take a few of its own."""
+    room = 0
+    while True:
+        parted = without_pinches(*simplified(vertices, faces, max(triangles - room, 1)))
+        excess = len(parted[1]) - triangles
+        if excess <= 0 or room >= triangles:
+            return parted
+        room += 2 * excess
+
+
 def without_pinches(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [V, 3], [F, 3]
     """The same surface where no two sheets share an edge or a vertex: each gets its own, a little towards itself.
+
+    Where the two ends of an edge with more than two faces do not agree which of them are of one sheet, it is parted by
+    middles, which makes more triangles.
+    """
+    while True:
+        apart, sheets = _sheets_apart(vertices, faces)
+        torn = [crowd for crowd in _crowds(faces) if not _in_twos(sheets, crowd)]
+        if not torn:
+            return apart, sheets
+        vertices, faces = _with_middles(vertices, faces, torn)
+
+
+def _crowds(faces: np.ndarray) -> list[np.ndarray]:  # [F, 3]
+    """The edges that more than two faces share, each as those faces' sides: places in the flattened `faces`."""
+    starts, ends = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    edges = np.stack([np.minimum(starts, ends), np.maximum(starts, ends)], axis=1)
+    _, kinds, counts = np.unique(edges, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(kinds.ravel(), kind="stable")
+    order = order[counts[kinds.ravel()[order]] > 2]
+    return np.split(order, np.cumsum(counts[counts > 2])[:-1]) if len(order) else []
+
+
+def _in_twos(faces: np.ndarray, sides: np.ndarray) -> bool:  # [F, 3], [*] places in the flattened `faces`
+    """Whether each edge that the sides lie on has two of them."""
+    edges = np.stack([faces.ravel()[sides], np.roll(faces, -1, axis=1).ravel()[sides]], axis=1)
+    return bool((np.unique(np.sort(edges, axis=1), axis=0, return_counts=True)[1] == 2).all())
+
+
+def _with_middles(
+    vertices: np.ndarray,  # [V, 3]
+    faces: np.ndarray,  # [F, 3]
+    crowds: Sequence[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mesh with a vertex in the middle of such edges for each two of their faces, which it cuts in half.
+
+    No face is cut twice: edges that would do so are left as they are.
+    """
+    middles: list[np.ndarray] = []
+    halves: list[list[int]] = []
+    cut = faces.copy()
+    done: set[int] = set()
+    for crowd in crowds:
+        touched = (crowd // 3).tolist()
+        if not done.isdisjoint(touched):
+            continue
+        done.update(touched)
+        for pair in _wedges(vertices, faces, crowd):
+            number = len(vertices) + len(middles)
+            ends = vertices[np.roll(faces[pair[0] // 3], -(pair[0] % 3))[:2]].mean(0)
+            middles.append(ends + _NUDGE * (vertices[faces[pair // 3]].mean((0, 1)) - ends))
+            for face, side in zip(*divmod(pair, 3), strict=True):
+                _, end, tip = np.roll(faces[face], -side)
+                cut[face, (side + 1) % 3] = number
+                halves.append([number, end, tip])
+    return np.concatenate([vertices, middles]), np.concatenate([cut, np.array(halves, faces.dtype)])
+
+
+def _wedges(vertices: np.ndarray, faces: np.ndarray, crowd: np.ndarray) -> list[np.ndarray]:
+    """The sides of faces at an edge by twos, between which the solid lies."""
+    starts, ends, tips = (np.roll(faces, -shift, axis=1).ravel()[crowd] for shift in range(3))
+    low, high = min(starts[0], ends[0]), max(starts[0], ends[0])
+    along = vertices[high] - vertices[low]
+    across = np.cross(along, np.eye(3)[np.abs(along).argmin()])
+    arms = vertices[tips] - vertices[low]
+    angles = np.arctan2(arms @ np.cross(along, across) / np.linalg.norm(along), arms @ across)
+    # A face that has the edge forwards has the solid on its side of smaller angles: it is the second of two.
+    around = np.argsort(angles, kind="stable")
+    around = np.roll(around, -int(np.argmin((starts < ends)[around])))
+    return [crowd[around[first : first + 2]] for first in range(0, len(around), 2)]
+
+
+def _sheets_apart(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [V, 3], [F, 3]
+    """Vertices once for each sheet that meets there, and faces of them.
 
     Corners at a vertex belong to one sheet where a chain of edges with two faces each leads from one to the other.
     """

@@ -22,6 +22,7 @@ from solver.surface.mesh_making import (
     only_covered,
     places_between,
     simplified,
+    solid,
     without_flaps,
     without_pinches,
 )
@@ -233,6 +234,44 @@ def test_sheets_that_touch_come_apart():
     same, faces = without_pinches(ball.vertices, ball.faces)
     assert len(same) == len(ball.vertices)
     np.testing.assert_array_equal(same[faces], ball.triangles)
+
+
+def cubes(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """The surface of cubes in a random grid, which touch at edges and corners in every way, and how many there are."""
+    filled = np.zeros((6, 6, 6), bool)
+    filled[1:-1, 1:-1, 1:-1] = np.random.default_rng(seed).random((4, 4, 4)) < 0.45
+    square = np.array([[0, 0, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1]])
+    squares = []
+    for axis in range(3):
+        step, turned = np.eye(3, dtype=int)[axis], np.roll(square, axis, axis=1)
+        squares += [cell + step + turned for cell in np.argwhere(filled & ~np.roll(filled, -1, axis))]
+        squares += [cell + turned[::-1] for cell in np.argwhere(filled & ~np.roll(filled, 1, axis))]
+    points, numbers = np.unique(np.concatenate(squares), axis=0, return_inverse=True)
+    faces = numbers.reshape(-1, 4)[:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3)
+    return points.astype(np.float64), faces, int(filled.sum())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_crowd_of_cubes_that_touch_becomes_solid(seed):
+    """They are parted a little, and nothing gets open."""
+    points, faces, volume = cubes(seed)
+    before = trimesh.Trimesh(points, faces, process=False)
+    assert before.volume == pytest.approx(volume) and not before.is_watertight
+    vertices, parted = without_pinches(points, faces)
+    after = trimesh.Trimesh(vertices, parted, process=False)
+    assert after.is_watertight and after.is_winding_consistent
+    assert len(np.unique(vertices.astype(np.float32), axis=0)) == len(vertices)  # none are one again in a file
+    assert after.volume == pytest.approx(volume, rel=0.1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_solid_has_no_more_triangles_than_it_may(seed):
+    """Though parting its sheets takes some."""
+    points, faces, _ = cubes(seed)
+    assert len(without_pinches(points, faces)[1]) > len(faces)
+    vertices, parted = solid(points, faces, len(faces))
+    assert trimesh.Trimesh(vertices, parted, process=False).is_watertight
+    assert 0.5 * len(faces) <= len(parted) <= len(faces)
 
 
 def test_faces_back_to_back_are_dropped():

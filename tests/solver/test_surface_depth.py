@@ -139,14 +139,26 @@ def test_a_wall_becomes_a_mesh_where_it_was():
     scene = walls(100)
     views = [render_sharp(scene, one) for one in scene.capture.photos]
     done = []
-    mesh = make_mesh(scene, views, [None, None], MeshOptions(48), lambda *step: done.append(step))
+    mesh = make_mesh(scene, views, [None, None], [True, True], MeshOptions(48), lambda *step: done.append(step))
     assert isinstance(mesh, Mesh)
     assert done[-1][0] == done[-1][1] == len(done)
     assert np.abs(mesh.vertices[:, 2] - 100).mean() < 0.1
     assert mesh.confidence.max() == 2
     half = np.zeros((scene.capture.photos[0].camera.height, scene.capture.photos[0].camera.width), np.float32)
     half[:, : half.shape[1] // 2] = 1
-    masked = make_mesh(scene, views, [half, half], MeshOptions(48))
+    masked = make_mesh(scene, views, [half, half], [True, True], MeshOptions(48))
     assert masked.vertices[:, 0].max() < mesh.vertices[:, 0].max() - 2
     empty = np.zeros_like(half)
-    assert make_mesh(scene, views, [empty, empty], MeshOptions(48)) is None
+    assert make_mesh(scene, views, [empty, empty], [True, True], MeshOptions(48)) is None
+
+
+def test_photos_held_out_of_training_do_not_vouch_for_a_surface():
+    scene = walls(100)
+    views = [render_sharp(scene, one) for one in (*scene.capture.photos, photo("another", (0, 4, 0)))]
+    with_it, without = (
+        make_mesh(scene, views, [None] * 3, [True, True, chosen], MeshOptions(48)) for chosen in (True, False)
+    )
+    two = make_mesh(scene, views[:2], [None] * 2, [True] * 2, MeshOptions(48))
+    assert with_it.confidence.max() == 3 and without.confidence.max() == 2
+    np.testing.assert_array_equal(without.vertices, two.vertices)
+    np.testing.assert_array_equal(without.colours, two.colours)
