@@ -18,6 +18,7 @@ import numpy as np
 
 from .errors import MacroError
 
+SUMMARY = "result.json"
 FORMAT_VERSION = 1
 LONGEST_PLY_HEADER = 65536  # bytes
 LARGEST_JSON = 256 * 1024 * 1024  # bytes
@@ -114,18 +115,28 @@ def read_result(folder: str | Path) -> Result:
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve() would follow links and rename the result
     if folder.is_file():
+        if folder.name.lower() != SUMMARY:
+            raise MacroError(
+                f"this is not the {SUMMARY} of a reconstruction", where=folder, remedy="choose that file, or its folder"
+            )
         folder = folder.parent
     if not folder.is_dir():
         raise MacroError("the result folder does not exist", where=folder, remedy="choose another folder")
-    summary_path = folder / "result.json"
+    summary_path = folder / SUMMARY
     if not summary_path.is_file():
         raise MacroError(
-            "there is no result.json, so this is not a finished result",
+            f"there is no {SUMMARY}, so this is not a finished result",
             where=folder,
             remedy="choose a result folder, or run the reconstruction to its end",
         )
     summary = _read_json(summary_path)
     version = summary.get("format_version")
+    if version is None:
+        raise MacroError(
+            "another program made this file: it has no format_version",
+            where=summary_path,
+            remedy="choose the result folder of a macro reconstruction",
+        )
     if version != FORMAT_VERSION:
         raise MacroError(
             f"the result has format version {version!r}, and this extension reads version {FORMAT_VERSION}",
