@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 OF_BLENDER = {"bpy", "bpy_extras", "mathutils", "addon_utils"}
-OF_THE_CHECKOUT = {"blender_addon", "tests"}
+OF_THE_CHECKOUT = {"blender_addon", "solver", "tests"}
 OF_PYTEST = {"packaging"}  # which needs it
 
 

@@ -11,7 +11,6 @@ import pytest
 from blender_addon.errors import MacroError
 from blender_addon.making import begin, exporting, refocusing
 from solver.config import ExportFormat
-from solver.refocus.request import Request, check
 
 RESULT = Path("result").absolute()
 
@@ -25,6 +24,8 @@ def test_every_format_of_the_solver_is_offered(bpy, extension):
 @pytest.mark.parametrize("focus_mm", [0.0, 90.0])
 @pytest.mark.parametrize("f_number", [0.0, 2.8])
 def test_the_solver_takes_every_wish(way, focus_mm, f_number):
+    from solver.refocus.request import Request, check  # needs PyTorch, which only one Blender has beside it
+
     wish = refocusing(RESULT, "photo", way, focus_mm=focus_mm, f_number=f_number)
     words = dict(zip(wish.arguments, (*wish.arguments[1:], ""), strict=True))
     check(
