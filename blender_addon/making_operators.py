@@ -111,7 +111,8 @@ class MACRO_OT_refocus(_Making, bpy.types.Operator):
     )
     focus_mm: bpy.props.FloatProperty(
         name="Focus at",
-        description="Depth of the focus plane, mm (scene units where the scale is unknown); 0 leaves it to the photo",
+        description="Depth of the focus plane (scene units where the scale is unknown); 0 leaves it to the photo",
+        subtype="DISTANCE_CAMERA",
         default=0.0,
         min=0.0,
         soft_max=1000.0,
@@ -119,6 +120,7 @@ class MACRO_OT_refocus(_Making, bpy.types.Operator):
     f_number: bpy.props.FloatProperty(
         name="F-Number",
         description="Smaller is more blur; 0 leaves it to the photo",
+        precision=1,
         default=0.0,
         min=0.0,
         soft_max=45.0,

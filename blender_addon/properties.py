@@ -72,7 +72,7 @@ class MacroSettings(bpy.types.PropertyGroup):
         name="Make Masks",
         description="Masks from the photos themselves, where no folder of masks is given",
         items=(
-            ("auto", "Where Plain", "Where the background is of one color, or stands still behind a turntable"),
+            ("auto", "Plain Background", "Where the background is of one color, or stands still behind a turntable"),
             ("yes", "Always", "Guess the subject on any background"),
             ("no", "Never", "Reconstruct everything that is in the photos"),
         ),
@@ -80,7 +80,8 @@ class MacroSettings(bpy.types.PropertyGroup):
     )
     focal_length_mm: bpy.props.FloatProperty(
         name="Focal Length",
-        description="Engraved on the lens, mm; 0 leaves it to what the photos say",
+        description="Engraved on the lens; 0 leaves it to what the photos say",
+        subtype="DISTANCE_CAMERA",  # which Blender shows in mm
         default=0.0,
         min=0.0,
         soft_max=400.0,
@@ -88,13 +89,15 @@ class MacroSettings(bpy.types.PropertyGroup):
     f_number: bpy.props.FloatProperty(
         name="F-Number",
         description="That the lens was set to; 0 leaves it to what the photos say",
+        precision=1,
         default=0.0,
         min=0.0,
         soft_max=45.0,
     )
     marker_mm: bpy.props.FloatProperty(
         name="Marker Side",
-        description="Side of the black square of ArUco markers in the photos, mm, which tell the scale; 0 for none",
+        description="Side of the black square of ArUco markers in the photos, which tell the scale; 0 for none",
+        subtype="DISTANCE_CAMERA",
         default=0.0,
         min=0.0,
         soft_max=100.0,
@@ -204,6 +207,7 @@ class MacroSyntheticSettings(bpy.types.PropertyGroup):
     f_number: bpy.props.FloatProperty(
         name="F-Number",
         description="Of the lens, smaller is more blur; 0 leaves it to the scene",
+        precision=1,
         default=0.0,
         min=0.0,
         soft_max=45.0,
