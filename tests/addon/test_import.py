@@ -358,6 +358,20 @@ def test_splats_render_in_cycles_with_the_exact_falloff(blender, import_result, 
     np.testing.assert_allclose(pixels[30:34, 30:34, :3].mean(axis=(0, 1)), (0.9, 0, 0), atol=0.06)
 
 
+def test_splats_are_made_for_eevee_as_well(blender, import_result, result_folder):
+    """Stochastic transparency needs no order; what BLENDED mixes in the order of instances would come out wrong."""
+    collection = import_result.import_result(blender.context, result_folder)
+    material = import_result.part_of(collection, "splats").objects[0].active_material
+    assert material.surface_render_method == "DITHERED"
+    nodes = material.node_tree.nodes
+    (output,) = [node for node in nodes if node.type == "OUTPUT_MATERIAL"]
+    assert output.target == "ALL"  # and not for one engine
+    told = {node.attribute_name: node.attribute_type for node in nodes if node.type == "ATTRIBUTE"}
+    assert told == dict.fromkeys(("extent", "opacity", "rgb"), "INSTANCER")
+    lit = {node.type for node in nodes if any(socket.type == "SHADER" for socket in node.outputs)}
+    assert lit == {"EMISSION", "BSDF_TRANSPARENT", "MIX_SHADER"}  # no lamp changes the colours
+
+
 def damage(folder, name, change):
     path = folder / name
     path.write_bytes(change(path.read_bytes()))
