@@ -89,18 +89,20 @@ def draw_end(layout: bpy.types.UILayout, run: job.Job, scene: bpy.types.Scene) -
     box = layout.box()
     row = box.row()
     title, icon = {
-        "done": (f"Finished: {run.output.name}", "CHECKMARK"),
+        "done": ("Finished", "CHECKMARK"),
         "error": ("Something is wrong", "ERROR"),
-        "cancelled": (f"Cancelled: {run.output.name}", "CANCEL"),
+        "cancelled": ("Cancelled", "CANCEL"),
     }[run.phase]
+    if run.phase != "error" and run.took_s is not None:
+        title += f" after {duration_text(run.took_s)}"
     row.label(text=title, icon=icon)
     if run.log_path is not None:
         row.operator("macro.open_log", text="", icon="TEXT", emboss=False).output = str(run.output)
     row.operator("macro.dismiss", text="", icon="X", emboss=False).output = str(run.output)
     if run.phase == "error":
         wrapped(box, capitalized(run.message))
-    elif run.took_s is not None:
-        box.label(text=f"after {duration_text(run.took_s)}", icon="BLANK1")
+    else:
+        wrapped(box, run.output.name, icon="BLANK1")
     if run.mend == "solver":
         box.operator("macro.open_preferences", text="Set the Solver Up", icon="PREFERENCES")
     else:
