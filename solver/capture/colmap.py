@@ -185,9 +185,16 @@ def read_model(folder: Path) -> "pycolmap.Reconstruction":
                     check_binary(file)
                 shutil.copyfile(file, Path(temporary, file.name))
             model = pycolmap.Reconstruction(temporary)
+        images = registered_images(model)
+    except UnicodeDecodeError:
+        raise SolverError(
+            "an image of the COLMAP model has a name that is no text in UTF-8",
+            where=folder,
+            remedy="rename the image, and export the model again",
+        ) from None
     except _READING_ERRORS:
         raise broken from None
-    for image in registered_images(model):
+    for image in images:
         if not np.isfinite(image.cam_from_world().matrix()).all():
             raise broken
     for camera in model.cameras.values():

@@ -209,6 +209,39 @@ def test_damaged_text_models_are_refused(write):
         file.write_text(content)
 
 
+@pytest.mark.parametrize("text", [False, True])
+def test_a_name_in_another_encoding_is_told(write, text):
+    root = write(text=text)
+    images = root / "sparse" / "1" / ("images.txt" if text else "images.bin")
+    images.write_bytes(images.read_bytes().replace(b"photo_2", b"ph\xf6to_2"))
+    with pytest.raises(SolverError, match="has a name that is no text in UTF-8") as caught:
+        load(root)
+    assert caught.value.where == str(root / "sparse" / "1")
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize("name", ["cameras", "images", "points3D"])
+def test_mutated_models_are_read_or_refused(write, name, text):
+    """Whatever bytes change, the answer is a capture or a sentence."""
+    root, random = write("PINHOLE", text), np.random.default_rng(0)
+    file = root / "sparse" / "1" / f"{name}{'.txt' if text else '.bin'}"
+    whole, answers = file.read_bytes(), set()
+    for _ in range(12):
+        content = bytearray(whole)
+        at = int(random.integers(len(content)))
+        if random.random() < 0.7:
+            content[at] ^= int(random.integers(1, 256))
+        else:
+            del content[at : at + int(random.integers(1, 30))]
+        file.write_bytes(bytes(content))
+        try:
+            answers.add(len(load(root, find_points=False).photos))
+        except SolverError as error:
+            assert error.where and "\n" not in str(error)
+            answers.add(0)
+    assert 0 in answers
+
+
 def test_panoramic_cameras_are_refused(write):
     root = write("PINHOLE", text=True)
     cameras = root / "sparse" / "1" / "cameras.txt"

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import json
 import math
 from pathlib import Path
 
@@ -307,3 +308,26 @@ def test_broken_surroundings(write_capture, tmp_path):
     (root / "transforms.json").write_text("{")
     with pytest.raises(SolverError, match="not valid JSON"):
         load(root)
+
+
+WRONG_VALUES = (None, True, "x", "", -1, 0, 1e308, 2**70, [], {}, [[]], float("nan"), "\0", "../../elsewhere.png")
+KNOWN_KEYS = ("k2", "k3", "camera_angle_x", "mask_path", "ply_file_path", "is_fisheye", "applied_scale", "camera_model")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_values_are_read_or_refused(write_capture, tmp_path, seed):
+    """Whatever stands in place of a value, the answer is a capture or a sentence that names the file."""
+    root, random = write_capture(unit_mm=2.0, k1=0.01, f_number=4.0), np.random.default_rng(seed)
+    whole = (root / "transforms.json").read_text()
+    for _ in range(8):
+        content = json.loads(whole)
+        place = content if random.random() < 0.5 else content["frames"][int(random.integers(3))]
+        keys = [*place, *KNOWN_KEYS]
+        place[keys[int(random.integers(len(keys)))]] = WRONG_VALUES[int(random.integers(len(WRONG_VALUES)))]
+        if "transform_matrix" in place and isinstance(place["transform_matrix"], list) and random.random() < 0.3:
+            place["transform_matrix"][int(random.integers(4))] = WRONG_VALUES[int(random.integers(len(WRONG_VALUES)))]
+        (root / "transforms.json").write_text(json.dumps(content))
+        try:
+            assert load_capture(root, poses_folder=tmp_path / "poses", find_points=False).photos
+        except SolverError as error:
+            assert error.where and "\n" not in str(error)
