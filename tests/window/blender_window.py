@@ -14,7 +14,9 @@ from pathlib import Path
 WIDTH, HEIGHT = 1440, 900
 START_S, ANSWER_S = 180, 60
 STEP_PX = 12  # less than a button's height
-MIDDLE, ICONS = (0.45,), (0.83, 0.74, 0.66, 0.61)  # where across the sidebar wide buttons and small ones are
+MIDDLE, LEFT, RIGHT = (0.45,), (0.25,), (0.65,)  # where across the sidebar wide buttons are
+ICONS = (0.83, 0.74, 0.66, 0.61)  # and small ones
+PAGES, WHEEL_CLICKS = 3, 6  # of the sidebar, when it is longer than the window
 REMOTE = Path(__file__).with_name("remote.py")
 
 
@@ -126,15 +128,29 @@ class BlenderWindow:
 
     def find(self, command: str, columns: tuple[float, ...] = MIDDLE) -> None:
         """Move the mouse down the sidebar, at shares of its width, until it is on the button that does `command`."""
-        if command in self.ask("button_under_the_mouse()"):
+        if command in self.ask("button_under_the_mouse()") or self._is_on_this_page(command, columns):
             return
+        self._turn_the_wheel(up=True, clicks=PAGES * WHEEL_CLICKS)
+        for _ in range(PAGES):
+            if self._is_on_this_page(command, columns):
+                return
+            self._turn_the_wheel(up=False, clicks=WHEEL_CLICKS)
+        raise AssertionError(f"no button {command} in the sidebar")
+
+    def _is_on_this_page(self, command: str, columns: tuple[float, ...]) -> bool:
         left, bottom, width, height = self.ask("[view()[2].x, view()[2].y, view()[2].width, view()[2].height]")
         for share in columns:
             for y in range(bottom + height - 30, bottom, -STEP_PX):
                 self.move(left + int(share * width), y)
                 if command in self.ask("button_under_the_mouse()"):
-                    return
-        raise AssertionError(f"no button {command} in the sidebar")
+                    return True
+        return False
+
+    def _turn_the_wheel(self, *, up: bool, clicks: int) -> None:
+        left, bottom, width, height = self.ask("[view()[2].x, view()[2].y, view()[2].width, view()[2].height]")
+        self.move(left + int(0.3 * width), bottom + height // 2)
+        self._xdotool("click", "--repeat", str(clicks), "--delay", "30", "4" if up else "5")
+        self._settle()
 
     def press(self, command: str, columns: tuple[float, ...] = MIDDLE) -> None:
         """Click on a button of the sidebar."""
@@ -148,6 +164,14 @@ class BlenderWindow:
         except AssertionError:
             return False
         return True
+
+    def close_preferences(self) -> None:
+        """Close the window that a button has opened; wait for it before."""
+        self.wait_for("len(bpy.context.window_manager.windows) == 2", 20)
+        self.run(
+            "with bpy.context.temp_override(window=bpy.context.window_manager.windows[1]):\n"
+            "    bpy.ops.wm.window_close()"
+        )
 
     def open_panel_below(self, above: str, inside: str) -> None:
         """Open the closed panel whose header comes after the button `above`; it has the button `inside`."""

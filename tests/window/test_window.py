@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .blender_window import ICONS, BlenderWindow, Screen
+from .blender_window import ICONS, LEFT, RIGHT, BlenderWindow, Screen
 
 ROOT = Path(__file__).resolve().parents[2]
 BLENDER = os.environ.get("BLENDER", "")
@@ -71,13 +71,30 @@ def open_blender(screen, folder):
 
 
 @pytest.fixture(scope="module")
-def window(open_blender, folder):
+def opened(folder):
+    """The paths that Blender has asked the system to open, for which there is a program that notes them."""
+    notes, program = folder / "opened.txt", folder / "system" / "xdg-open"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$1" >> {notes}\n')
+    program.chmod(0o755)
+
+    def wait_for(window, name):
+        told = f"Path({str(notes)!r})"
+        window.wait_for(f"{told}.exists() and {told}.read_text().rstrip().endswith({name!r})", 20)
+
+    wait_for.path = f"os.environ['PATH'] = {str(program.parent)!r} + os.pathsep + os.environ['PATH']"
+    return wait_for
+
+
+@pytest.fixture(scope="module")
+def window(open_blender, folder, opened):
     """A Blender into which the built zip has just been installed, with the tab Macro open."""
     subprocess.run(
         [sys.executable, ROOT / "scripts" / "build_extension.py", "--output", folder / "dist"], check=True, timeout=60
     )
     (built,) = (folder / "dist").glob("*.zip")
     window = open_blender()
+    window.run(opened.path)
     window.run(
         "with in_view():\n"
         f"    bpy.ops.extensions.package_install_files(filepath={str(built)!r}, repo='user_default',"
@@ -105,9 +122,7 @@ def test_without_a_solver_the_panel_leads_to_the_preferences(window):
     window.press("macro.open_preferences()")
     window.wait_for("len(bpy.context.window_manager.windows) == 2", 20)
     window.picture("2-preferences")
-    window.run(
-        "with bpy.context.temp_override(window=bpy.context.window_manager.windows[1]):\n    bpy.ops.wm.window_close()"
-    )
+    window.close_preferences()
     preferences(window, solver_python=SOLVER_PYTHON)
     window.rest()
     window.picture("3-idle")
@@ -128,7 +143,7 @@ def test_the_synthetic_panel_renders_photos(window, capture):
     assert len(list((capture / "images").glob("*"))) == 4
 
 
-def test_photos_are_inspected(window, capture):
+def test_photos_are_inspected(window, capture, opened):
     fill_in(window, capture=str(capture))
     assert window.ask(f"{SETTINGS}.output") == f"{capture}_reconstruction"
     window.press("macro.inspect()", ICONS)
@@ -137,6 +152,21 @@ def test_photos_are_inspected(window, capture):
     assert window.ask("job().inspection.summary.photos") == len(list((capture / "images").iterdir()))
     window.rest()
     window.picture("6-inspected")
+    window.press("macro.open_sheet()")
+    opened(window, "sheet.jpg")
+
+
+def test_what_was_rendered_is_reconstructed_with_one_click(window, capture):
+    if CAPTURE:
+        pytest.skip("photos were given")
+    fill_in(window, capture="", output="", preset="draft", device="cpu", iterations=5)
+    window.press("macro.reconstruct_rendered()")
+    window.wait_for("job().latest() is not None and job().latest().phase == 'done'", RUN_S)
+    assert window.ask(f"{SETTINGS}.capture") == str(capture)
+    window.rest()
+    window.picture("6-one-click")
+    assert window.ask(f"{capture.name + '_reconstruction'!r} in bpy.data.collections")
+    window.run("job().dismiss()")
 
 
 def begin(window, capture, output, **values):
@@ -160,6 +190,18 @@ def test_an_error_stays_with_the_button_that_mends_it(window, capture, folder):
     assert window.ask("str(job().latest().output)") == str(folder / "holiday-2")
     assert window.ask("'holiday-2' in bpy.data.collections")
     assert [path.name for path in (folder / "holiday").iterdir()] == [photo.name]
+
+
+def test_a_solver_that_is_not_there_leads_to_the_preferences(window, capture, folder):
+    window.run("job().dismiss()")
+    preferences(window, solver_python="/no/such/python")
+    begin(window, capture, folder / "nowhere", iterations=5)
+    window.wait_for("job().latest().phase == 'error'", 20)
+    window.rest()
+    window.picture("7-no-such-python")
+    window.press("macro.open_preferences()")
+    window.close_preferences()
+    preferences(window, solver_python=SOLVER_PYTHON)
 
 
 def test_a_run_is_watched_paused_and_finished_early(window, capture, folder):
@@ -190,6 +232,29 @@ def test_a_run_is_watched_paused_and_finished_early(window, capture, folder):
         assert window.ask(f"{name!r} in bpy.context.scene.collection.children")
     cameras = window.ask("[o.name for o in bpy.data.collections['beetle'].all_objects if o.type == 'CAMERA']")
     assert len(cameras) == len(list((capture / "images").iterdir()))
+
+
+def test_something_is_made_of_the_result(window, opened, folder):
+    window.run("job().dismiss()")
+    window.press('macro.open_report(collection="beetle")', LEFT)
+    opened(window, "report.html")
+    window.press('macro.open_folder(collection="beetle")', RIGHT)
+    opened(window, "beetle")
+    window.press('macro.refocus(collection="beetle")', LEFT)
+    window.picture("11-refocus")
+    window.key("Return")
+    window.wait_for("job().made is not None and job().made.phase != 'running'", RUN_S)
+    assert window.ask("(job().made.phase, job().made.message)") == ["done", "Made view_000-picture.png"] or CAPTURE
+    window.press("macro.open_made()", ICONS)
+    opened(window, "-picture.png")
+    window.press('macro.export(collection="beetle")', RIGHT)
+    window.picture("11-export")
+    window.key("Return")
+    window.wait_for("job().made.request.command == 'export' and job().made.phase != 'running'", RUN_S)
+    window.rest()
+    window.picture("11-exported")
+    assert window.ask("(job().made.phase, job().made.message)") == ["done", "Made export"]
+    assert (folder / "beetle" / "export" / "mesh.glb").is_file()
 
 
 def test_the_result_is_framed_and_undone(window):
@@ -242,4 +307,25 @@ def test_a_run_that_is_left_is_found_again(window, open_blender, capture, folder
     again.picture("16-found-again")
     again.press("macro.cancel()", ICONS)
     again.wait_for("job().latest().phase == 'cancelled'", 60)
+    again.run("job().dismiss()")
+    preferences(again, at_exit="end")
+    again.run("bpy.ops.wm.save_userpref()")
+    begin(again, capture, folder / "ended", iterations=ENDLESS)
+    begin(again, capture, folder / "waiting", iterations=5)
+    again.wait_for("len(job().waiting()) == 1", 20)
     assert again.close() == 0
+
+
+def test_the_queue_waits_for_its_button(open_blender, folder):
+    window = open_blender()
+    window.open_tab()
+    window.wait_for("[(one.output.name, one.held) for one in job().jobs] == [('waiting', True)]", 30)
+    window.rest()
+    window.picture("17-queue-waits")
+    window.press("macro.start_waiting()")
+    window.wait_for("job().latest().phase == 'done'", RUN_S)
+    window.press("macro.import_result(filepath=")
+    assert window.ask("'waiting' in bpy.data.collections")
+    window.rest()
+    window.picture("18-queue-done")
+    assert window.close() == 0
