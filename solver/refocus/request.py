@@ -252,7 +252,7 @@ def _find(name: str, photos: tuple[Photo, ...], result: Path) -> int:
         if candidate in names:
             return names.index(candidate)
     close = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
-    told = ", ".join(close or names[:4]) + (", ..." if len(names) > 4 else "")
+    told = ", ".join(close or names[:4]) + (f" and {len(names) - 4} more" if not close and len(names) > 4 else "")
     raise SolverError(
         f'the result has no photo "{name}"',
         where=result,

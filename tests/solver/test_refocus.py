@@ -469,7 +469,7 @@ def test_a_film_that_is_cancelled_leaves_no_file(tmp_path):
     ("arguments", "told"),
     [
         (["--view", "view_3"], 'no photo "view_3"; did you mean view_03'),
-        (["--view", "zzz"], "name one of its photos: view_00, view_01"),
+        (["--view", "zzz"], "name one of its photos: view_00, view_01, view_02, view_03 and 6 more."),
         ([], "give either --view or --camera"),
         (["--view", "view_00", "--camera", "x.json"], "give either --view or --camera"),
         (["--view", "view_00", "--focus-mm", "-3"], "a focus of -3 does not lie in front of the camera"),
