@@ -104,7 +104,12 @@ def begin(request: Request, python: str, storage: Path, temporary: Path) -> Insp
         raise MacroError(f"the findings have no place ({error.strerror})", where=folder) from None
     command = [python, str(ATTENDED), "solver", "inspect", str(request.capture), "--json", str(folder / FINDINGS)]
     command += ["--sheet", str(folder / SHEET), "--events", "json"]
-    options = {"--masks": request.masks, "--focal-length-mm": request.focal_length_mm, "--f-number": request.f_number}
+    options = {
+        "--masks": request.masks,
+        "--focal-length-mm": request.focal_length_mm,
+        "--f-number": request.f_number,
+        "--sensor-width-mm": request.sensor_width_mm,
+    }
     for option, value in options.items():
         if value is not None:
             command += [option, str(value)]

@@ -8,7 +8,7 @@ import traceback
 import bpy
 
 from .errors import MacroError
-from .import_result import import_result
+from .import_result import import_result, leave_a_step_to_undo_to
 from .reconstruction import Job
 from .run_records import Origin
 
@@ -51,6 +51,7 @@ def deliver(job: Job) -> None:
     window = next((window for window in windows if window.scene == scene), next(iter(windows), None))
     try:
         with bpy.context.temp_override(window=window):
+            leave_a_step_to_undo_to(bpy.context)
             import_result(bpy.context, job.output, scene=scene)
             job.imported = True
             if bpy.ops.ed.undo_push.poll():

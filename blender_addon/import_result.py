@@ -35,6 +35,12 @@ SMALLEST_EXTENT = 1e-3  # standard deviations; for splats too faint to be seen a
 SMALLEST_SCALE = 1e-7  # Blender units; a flatter splat could not be inverted in single precision
 
 
+def leave_a_step_to_undo_to(context: bpy.types.Context) -> None:
+    """For Sculpt Mode, where an import that is undone to a stroke, or to entering the mode, would stay otherwise."""
+    if context.mode == "SCULPT" and bpy.ops.ed.undo_push.poll():
+        bpy.ops.ed.undo_push(message="Before the Import")
+
+
 def import_result(
     context: bpy.types.Context,
     folder: str | Path,

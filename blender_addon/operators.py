@@ -67,9 +67,7 @@ class MACRO_OT_import_result(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Read, check, and create."""
-        if context.mode == "SCULPT" and bpy.ops.ed.undo_push.poll():
-            # Without a step between, undoing an import to a stroke, or to entering the mode, leaves what was imported.
-            bpy.ops.ed.undo_push(message="Before the Import")
+        import_result.leave_a_step_to_undo_to(context)
         try:
             options = ImportOptions(self.mesh, self.splats, self.cameras, self.splat_budget, self.crop)
             collection = import_result.import_result(context, absolute(self.filepath), options=options)

@@ -10,7 +10,7 @@ from .panel_parts import draw_end, draw_errand, draw_inspection, draw_progress, 
 from .preferences import draw_setup
 
 SETTINGS = ("output", "preset", "max_size", "masks", "make_masks", "marker_mm")
-ADVANCED = (("focal_length_mm", "f_number"), ("iterations", "close_holes"), ("device", "resume"))
+ADVANCED = (("focal_length_mm", "f_number", "sensor_width_mm"), ("iterations", "close_holes"), ("device", "resume"))
 
 
 class MacroTab:

@@ -94,6 +94,14 @@ class MacroSettings(bpy.types.PropertyGroup):
         min=0.0,
         soft_max=45.0,
     )
+    sensor_width_mm: bpy.props.FloatProperty(
+        name="Sensor Width",
+        description="Longer side of the camera's sensor; 0 leaves it to what the photos say",
+        subtype="DISTANCE_CAMERA",
+        default=0.0,
+        min=0.0,
+        soft_max=70.0,
+    )
     marker_mm: bpy.props.FloatProperty(
         name="Marker Side",
         description="Side of the black square of ArUco markers in the photos, which tell the scale; 0 for none",
@@ -151,6 +159,7 @@ class MacroSettings(bpy.types.PropertyGroup):
             make_masks=self.make_masks,
             focal_length_mm=self.focal_length_mm or None,
             f_number=self.f_number or None,
+            sensor_width_mm=self.sensor_width_mm or None,
             marker_mm=self.marker_mm or None,
             close_holes=self.close_holes,
             preset=self.preset,

@@ -32,8 +32,9 @@ class Request:
     iterations: int | None = None  # None leaves it to the preset
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int | None = None
-    focal_length_mm: float | None = None  # engraved on the lens; None leaves it to the photos, as the next
+    focal_length_mm: float | None = None  # engraved on the lens; None leaves it to the photos, as the next two
     f_number: float | None = None
+    sensor_width_mm: float | None = None  # its longer side
     marker_mm: float | None = None  # side of the ArUco markers in the photos
     close_holes: bool = False  # of the mesh
     resume: bool = False
@@ -49,6 +50,7 @@ class Request:
             "--make-masks": None if self.make_masks == "no" else self.make_masks,
             "--focal-length-mm": self.focal_length_mm,
             "--f-number": self.f_number,
+            "--sensor-width-mm": self.sensor_width_mm,
             "--marker-mm": self.marker_mm,
         }
         for option, value in options.items():

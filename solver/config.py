@@ -57,7 +57,7 @@ class ReconstructionSettings:
     ssim_weight: float = 0.2  # share of D-SSIM in the photo loss, the rest is L1
     defocus_warm_up: float = 0.05  # part of the run that renders as a pinhole, while geometry is still a cloud
     pupil_from: float = 0.7  # with "pupil": part of the run after which views from points of the pupil replace dilation
-    pupil_samples: int = 6  # of them
+    pupil_samples: int = 5  # of them; 3 to 6 make a ring, which blurs most like a disc
     pupil_start: float = 1.0  # factor on the pupil diameter that the file or the blur suggests, to test the search
     blurnet_blur_from: float = 0.15  # with "blurnet": part of the run after which kernels and network learn
     blurnet_joint_from: float = 0.25  # part of the run after which all learn together

@@ -18,7 +18,7 @@ from benchmarks.speed import tiled_torch
 from benchmarks.speed.iteration import make_trainer
 from benchmarks.speed.kernels import Kernels
 from benchmarks.speed.scenes import BenchmarkScene, Sizes, make_scene
-from solver.defocus.pupil import pupil_samples
+from solver.defocus.pupil import pupil_samples, sample_dilation
 from solver.kernels import threads
 from solver.rasterization import Aperture, Backend
 
@@ -29,7 +29,8 @@ PUPIL_SAMPLES = 6
 def measure_passes(count: int, sizes: Sizes, rounds: int) -> dict[str, Any]:
     """Milliseconds of whole passes: projection, binning, compositing and what autograd adds."""
     scene = make_scene(count, sizes)
-    sampled = replace(scene.aperture, samples=pupil_samples(PUPIL_SAMPLES, 0.3), residual=PUPIL_SAMPLES**-0.5)
+    points, dilation = pupil_samples(PUPIL_SAMPLES, 0.3), sample_dilation(PUPIL_SAMPLES)
+    sampled = replace(scene.aperture, samples=points, residual=dilation)
     variants: dict[str, Callable[[], object]] = {}
     for number in THREADS:
         variants[f"plain, forward, {number}"] = partial(_forward, scene, None, number)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from solver.capture.types import Capture, Photo, SparsePoints
+from solver.defocus.pupil import sample_dilation
 from solver.rasterization.types import Aperture
 
 _START_COC_PX = 2.0  # median circle of confusion to start from where neither EXIF nor scale tells the pupil
@@ -35,7 +36,7 @@ class Lens:
             pupil_diameter=self.log_pupil_diameters[self.pupil_of_photo[photo]].exp(),
             inverse_focus_distance=self.inverse_focus_distances[photo],
             samples=samples,
-            residual=1.0 if samples is None else len(samples) ** -0.5,
+            residual=1.0 if samples is None else sample_dilation(len(samples)),
         )
 
     def pupil_diameter(self, photo: int) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from solver.defocus.pupil import pupil_samples
+from solver.defocus.pupil import spiral
 
 _SPREAD = 1.5  # diameter that a point's dilation spans over that of its share of the pupil
 _SPACING_PX = 2.0  # between neighbouring points, as they are seen in the widest blur of a picture
@@ -50,7 +50,7 @@ def sample_count(lens: Lens, largest_coc_px: float) -> int:
 def sampled(lens: Lens, count: int) -> tuple[Tensor, float]:  # [count, 2] float64, pupil diameters
     """Points spread evenly over the pupil, camera axes, and the diameter of each one's dilation in pupil diameters."""
     residual = min(_SPREAD * math.sqrt(lens.area_share / count), 4 * math.sqrt(lens.variance))
-    points = pupil_samples(count, 0.0)
+    points = spiral(count, 0.0)
     if lens.blades:
         points = _into_polygon(points, lens.blades, math.radians(lens.blade_rotation_degrees))
         points = points - points.mean(0)

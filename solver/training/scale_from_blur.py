@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from solver.capture.types import Scale
-from solver.defocus.pupil import pupil_samples
+from solver.defocus.pupil import pupil_samples, sample_dilation
 from solver.optics.circle_of_confusion import circle_of_confusion_px
 from solver.optics.colour import linear_to_srgb
 from solver.optics.scale import CIRCLES_PX, LOG_FACTORS, Estimate, PupilErrors, combined, pupil_factor
@@ -105,7 +105,7 @@ def pupil_errors(scene: Reconstruction, target: TrainingPhoto, index: int) -> Pu
                 aperture,
                 pupil_diameter=aperture.pupil_diameter * float(np.exp(log_factor)),
                 samples=pupil_samples(_SAMPLES, float(index)),  # turned otherwise in each photo
-                residual=_SAMPLES**-0.5,
+                residual=sample_dilation(_SAMPLES),
             )
             rendering = scene.exposed(scene.render(view, changed), index)
             colour = linear_to_srgb(rendering.colour).clamp(0, 1)

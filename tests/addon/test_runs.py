@@ -179,12 +179,14 @@ def test_request_is_spelled_as_the_solver_takes_it(tmp_path):
     ]  # fmt: skip
     full = Request(
         tmp_path, tmp_path, masks=tmp_path / "m", preset="draft", max_size=300, iterations=50, device="cpu", seed=3,
-        make_masks="auto", focal_length_mm=100.0, f_number=2.8, marker_mm=5.0, close_holes=True, resume=True,
+        make_masks="auto", focal_length_mm=100.0, f_number=2.8, sensor_width_mm=23.5, marker_mm=5.0,
+        close_holes=True, resume=True,
     ).arguments()  # fmt: skip
     for pair in ("--max-size 300", "--iterations 50", "--seed 3", "--device cpu", f"--masks {tmp_path / 'm'}"):
         assert pair in " ".join(full)
     for pair in ("--make-masks auto", "--focal-length-mm 100.0", "--f-number 2.8", "--marker-mm 5.0"):
         assert pair in " ".join(full)
+    assert "--sensor-width-mm 23.5" in " ".join(full)
     assert "close_holes=true" in full
     assert full[-1] == "--resume"
 

@@ -18,7 +18,7 @@ from solver.capture import load_capture
 from solver.capture.transforms import read_transforms
 from solver.capture.types import Camera, Photo
 from solver.config import settings_for
-from solver.defocus.pupil import pupil_samples
+from solver.defocus.pupil import pupil_samples, sample_dilation
 from solver.evaluation.alignment import align_cameras
 from solver.events import Reporter
 from solver.rasterization import Aperture, View, rasterize
@@ -42,7 +42,11 @@ def photograph(way: str, increment: Tensor, log_factor: Tensor) -> Tensor:  # [6
     K = K + (log_factor.exp() - 1) * FOCAL_PX * torch.diag(torch.tensor([1.0, 1, 0], dtype=torch.float64))
     pupil, focus = torch.tensor(0.9, dtype=torch.float64), torch.tensor(1 / 3.2, dtype=torch.float64)
     samples = pupil_samples(3, 0.4)
-    aperture = {"plain": None, "dilation": Aperture(pupil, focus), "pupil": Aperture(pupil, focus, samples, 3**-0.5)}
+    aperture = {
+        "plain": None,
+        "dilation": Aperture(pupil, focus),
+        "pupil": Aperture(pupil, focus, samples, sample_dilation(3)),
+    }
     pivot = torch.tensor([0.0, 0, 2], dtype=torch.float64)
     return rasterize(
         means,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from solver.defocus.blurnet import BlurNet, blur, depth_of_pixels, kernel_variance
-from solver.defocus.pupil import pupil_samples
+from solver.defocus.pupil import pupil_samples, sample_dilation
 from solver.rasterization import Aperture, View, rasterize
 
 WIDTH, HEIGHT, FOCAL_PX = 8, 7, 12.0
@@ -63,7 +63,7 @@ def photograph(way: str, stretch: Tensor, pupil: Tensor, focus: Tensor, twist: T
     K = torch.tensor([[FOCAL_PX, 0, WIDTH / 2], [0, FOCAL_PX, HEIGHT / 2], [0, 0, 1]], dtype=torch.float64)
     aperture = Aperture(pupil, focus)
     if way == "pupil":
-        aperture = Aperture(pupil, focus, SAMPLES, len(SAMPLES) ** -0.5)
+        aperture = Aperture(pupil, focus, SAMPLES, sample_dilation(len(SAMPLES)))
     rendering = rasterize(
         *gaussians.values(),
         View(moved(twist), K, WIDTH, HEIGHT),
