@@ -10,6 +10,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+import gsply
 import numpy as np
 import OpenEXR
 import pycolmap
@@ -258,6 +259,20 @@ def test_spz_decodes_to_within_its_steps(tmp_path, degree):
     assert errors[:, :3].max(initial=0) <= 4.5 / 128
     assert errors[:, 3:].max(initial=0) <= 8.5 / 128
     assert (tmp_path / "a.spz").stat().st_size < 0.5 * 4 * len(splats) * (14 + 3 * (degree + 1) ** 2)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 3])
+def test_another_program_reads_spz_alike(tmp_path, degree):
+    splats = random_splats(degree=degree)
+    write_spz(tmp_path / "a.spz", splats, antialiased=False)
+    found = gsply.read_spz(tmp_path / "a.spz")
+    np.testing.assert_allclose(found.means, splats.means, atol=2**-18)
+    np.testing.assert_allclose(1 / (1 + np.exp(-found.opacities)), splats.opacities, atol=0.501 / 255)
+    np.testing.assert_allclose(found.sh0, splats.coefficients[:, 0], atol=0.501 / 255 / 0.15)
+    np.testing.assert_allclose(found.scales, splats.log_scales, atol=0.501 / 16)
+    assert np.abs((found.quats * splats.quaternions).sum(1)).min() > 1 - 1e-5  # q and -q are one rotation
+    if degree:
+        np.testing.assert_allclose(found.shN, splats.coefficients[:, 1:], atol=8.5 / 128)
 
 
 def test_spz_of_every_largest_component_and_of_the_extremes(tmp_path):
