@@ -41,6 +41,8 @@ VARIANTS = (
     Variant("no_resurfacing", "Gaussians are never set anew on the surface", {"resurface_at": 1.0}),
     Variant("all_resurfaced", "none of the old ones stay then", {"resurface_share": 1.0}),
     Variant("slower_focus", "focus distances learn at a sixth of the rate", {"focus_rate": 0.02}),
+    Variant("cheaper_opacity", "opacity costs half", factors={"opacity_regularization": 0.5}),
+    Variant("no_depth_spread", "depth along rays in focus may spread", {"depth_spread_weight": 0.0}),
     Variant("thinner_surfaces", "depth along rays in focus is drawn together", {"depth_spread_weight": 0.1}),
     Variant("faster_colours", "double the learning rate of colours", factors={"colours_rate": 2}),
     Variant("faster_scales", "double the learning rate of scales", factors={"scales_rate": 2}),

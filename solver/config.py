@@ -92,8 +92,8 @@ class ReconstructionSettings:
     growth: float = 0.3  # new Gaussians at each densification, as a share of the present number
     dead_opacity: float = 0.005  # below this a Gaussian is moved to where it is of use
     noise: float = 5e5  # of the random walk, times the learning rate of positions (3DGS-MCMC, eq. 8)
-    opacity_regularization: float = 0.03  # weight of the mean opacity, lets haze and useless Gaussians die
-    depth_spread_weight: float = 0.0  # of the spread of depth along rays in focus, in squares of the scene size
+    opacity_regularization: float = 0.02  # weight of the mean opacity, lets haze and useless Gaussians die
+    depth_spread_weight: float = 0.02  # of the spread of depth along rays in focus, in squares of the scene size
     outside_mask_weight: float = 0.1  # of opacity outside the masks, farther than the subject's blur reaches
     scale_regularization: float = 0.01  # weight of the mean scale in scene sizes
 
