@@ -17,7 +17,7 @@ from blender_addon.solver_process import ATTENDED
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 120  # on a busy machine
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="a killed process is told from /proc and by signals")
-INSPECT = "capture_check.begin(Request(folder / 'photos', folder), sys.executable, folder, folder / 'temporary')"
+INSPECT = "capture_check.begin(Request(folder / 'photos', folder), {python!r}, folder, folder / 'temporary')"
 RENDER = "rendering.begin(rendering.RenderRequest(folder / 'capture', preset='full'), '', folder)"
 
 
@@ -44,8 +44,17 @@ def said(folder):
 
 @POSIX
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
-@pytest.mark.parametrize("begin", [INSPECT, RENDER], ids=["inspection", "rendering"])
-def test_a_killed_blender_takes_its_errands_with_it(bpy, tmp_path, begin):
+def test_a_killed_blender_takes_its_inspection_with_it(bpy, solver_python, tmp_path):
+    assert_ends_with_its_blender(INSPECT.format(python=solver_python), tmp_path)
+
+
+@POSIX
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+def test_a_killed_blender_takes_its_rendering_with_it(bpy, tmp_path):
+    assert_ends_with_its_blender(RENDER, tmp_path)
+
+
+def assert_ends_with_its_blender(begin, tmp_path):
     (tmp_path / "photos").mkdir()
     pixels = np.random.default_rng(1).integers(0, 255, (600, 800, 3), dtype=np.uint8)
     for index in range(60):

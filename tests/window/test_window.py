@@ -199,6 +199,7 @@ def test_a_solver_that_is_not_there_leads_to_the_preferences(window, capture, fo
     window.wait_for("job().latest().phase == 'error'", 20)
     window.rest()
     window.picture("7-no-such-python")
+    window.key("Escape")  # from Blender 5 on the popup that tells the error too takes the mouse until it is closed
     window.press("macro.open_preferences()")
     window.close_preferences()
     preferences(window, solver_python=SOLVER_PYTHON)
